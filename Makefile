@@ -1,0 +1,67 @@
+# make demo    the main job on real data, with a PagerDuty of its own
+# make test    every test, on three versions of PySpark
+# make check   format, lint, types and the direction of imports
+# make clean   remove what the others made
+#
+# Each makes the environment it needs, the first time and whenever pyproject.toml changes. See CONTRIBUTING.md.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 check format clean
+
+# What runs on the oldest and on the newest PySpark: whatever touches Spark.
+SPARK_TESTS ?= tests/checks tests/road
+# More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
+PYTEST_ARGS ?=
+
+# PySpark 3.5 imports distutils, which Python 3.12 has only by setuptools.
+PINS_3.5 := pyspark==3.5.9 delta-spark==3.3.3 setuptools
+PINS_4.2 := pyspark==4.2.0 delta-spark==4.4.0
+PINS_4.3 := pyspark==4.3.0
+
+WITH_JAVA := JAVA_HOME="$$(sh scripts/java)" && export JAVA_HOME &&
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: .venv/.ready
+	@$(WITH_JAVA) .venv/bin/spark-pd demo
+
+# The whole suite comes last, so that the closing line is the one that counts most.
+test: test-3.5 test-4.3 test-4.2
+
+test-4.2: .venv/.ready
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-3.5: .venv-3.5/.ready
+	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)
+
+test-4.3: .venv-4.3/.ready
+	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)
+
+check: .venv/.ready
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: .venv/.ready
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+.venv/.ready: pyproject.toml scripts/venv Makefile
+	@sh scripts/venv .venv $(PINS_4.2)
+	@touch $@
+
+.venv-3.5/.ready: pyproject.toml scripts/venv Makefile
+	@sh scripts/venv .venv-3.5 $(PINS_3.5)
+	@touch $@
+
+.venv-4.3/.ready: pyproject.toml scripts/venv Makefile
+	@sh scripts/venv .venv-4.3 $(PINS_4.3)
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf spark-warehouse metastore_db derby.log artifacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""What a counter found: counts, or why they are unknown. Unknown is never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows: of the input, failing any rule, dropped, and failing each rule of the plan in its order."""
+
+    rows: int
+    failed: int
+    dropped: int
+    rules: tuple[int, ...]
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> Counts:
+        """From one sequence: rows, failed, dropped, then the rules'."""
+        rows, failed, dropped, *rules = numbers
+        return cls(rows, failed, dropped, tuple(rules))
+
+    @classmethod
+    def none(cls, rules: int) -> Counts:
+        """The counts of an empty input."""
+        return cls(0, 0, 0, (0,) * rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The counts are not known, and why."""
+
+    reason: str
+
+
+Reading: TypeAlias = Counts | Unknown
+
+NEVER_WRITTEN = "the checked data was not seen to be written: write what run.check returned (or use run.write) before the block ends"
+NOT_ALL_READ = (
+    "the write did not read all of the checked data (a limit, a join or a filter that stopped early), so its counts are not known"
+)
+UNSTABLE = (
+    "the input gave different rows when it was computed twice (it is not deterministic), so the counts of what was written are not known"
+)
+STILL_RUNNING = "Spark had not reported all of the block's queries when it ended"

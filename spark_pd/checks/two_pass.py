@@ -1,0 +1,122 @@
+"""Counting by a pass of its own over the input, when run.check is called. It works on every Spark, and it reads the input twice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_pd.checks.bound import writes_of
+from spark_pd.checks.counting import check_id
+from spark_pd.checks.counts import NEVER_WRITTEN, UNSTABLE, Counts, Reading, Unknown
+from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
+from spark_pd.model import Counting
+from spark_pd.spark.connect import ConnectWrites
+from spark_pd.spark.executions import Executions, executions
+from spark_pd.spark.messages import fields
+from spark_pd.spark.session import is_connect
+
+_log = logging.getLogger("spark_pd.checks")
+_lock = threading.Lock()
+_connect: weakref.WeakKeyDictionary[Any, ConnectWrites] = weakref.WeakKeyDictionary()
+
+
+class _Writes(Protocol):
+    def watch(self, check: int) -> None: ...
+    def unwatch(self, check: int) -> None: ...
+    def written(self, check: int) -> bool: ...
+
+
+class _ClassicWrites:
+    """The listener's word on whether a check was written."""
+
+    def __init__(self, listener: Executions) -> None:
+        self._listener = listener
+        self.watch = listener.watch
+        self.unwatch = listener.unwatch
+
+    def written(self, check: int) -> bool:
+        return bool(writes_of(self._listener.ledger(check)))
+
+
+def _writes(spark: SparkSession) -> _Writes | None:
+    """Who sees the writes of this session; None where nobody does: then only run.write is known to write."""
+    try:
+        if is_connect(spark):
+            client: Any = spark.client
+            with _lock:
+                if client not in _connect:
+                    _connect[client] = ConnectWrites(client)
+                return _connect[client]
+        return _ClassicWrites(executions(spark))
+    except Exception as error:
+        _log.warning(
+            "spark_pd cannot see what this session writes (%s): only run.write and decorated functions are counted", type(error).__name__
+        )
+        return None
+
+
+class TwoPassMethod:
+    """A pass of its own. Works everywhere."""
+
+    counting: Counting = "two_pass"
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._writes = _writes(spark)
+
+    def count(self, df: DataFrame, plan: RowPlan) -> TwoPassCounter:
+        """Count `df` now, and start to look for its writes."""
+        return TwoPassCounter(df, plan, self._writes)
+
+
+class TwoPassCounter:
+    """One check counted by a pass of its own."""
+
+    def __init__(self, df: DataFrame, plan: RowPlan, writes: _Writes | None) -> None:
+        self._id = check_id()
+        self._writes = writes
+        self._counts: Reading = tally(df, plan) if deterministic(df) else Unknown(UNSTABLE)
+        if writes is not None:
+            writes.watch(self._id)
+        masks = [f"__spark_pd_{self._id}_{word}" for word in range(len(plan.words))]
+        rows = F.expr(kept(plan, masks)) & (F.lit(self._id) == F.lit(self._id))
+        self.checked = mask_columns(df, plan, masks).filter(rows).drop(*masks)
+
+    def read(self, *, written: bool) -> Reading:
+        """The counts, if what was checked was written since."""
+        if not written and not (self._writes is not None and self._writes.written(self._id)):
+            return Unknown(NEVER_WRITTEN)
+        return self._counts
+
+    def close(self) -> None:
+        """Forget the check."""
+        if self._writes is not None:
+            self._writes.unwatch(self._id)
+
+
+def tally(df: DataFrame, plan: RowPlan) -> Counts:
+    """The counts of the plan's rules by one aggregation over `df`: a Spark job of its own."""
+    masks = [f"__spark_pd_mask_{word}" for word in range(len(plan.words))]
+    row = df.select(*[mask.alias(name) for mask, name in zip(plan.masks(), masks, strict=True)]).agg(
+        *[column.alias(f"m{n}") for n, column in enumerate(metrics(plan, masks))]
+    )
+    return Counts.of([int(n) for n in row.collect()[0]])
+
+
+def deterministic(df: DataFrame) -> bool:
+    """Whether the plan gives the same rows each time, as far as Spark tells: rand() and the like do not. Connect tells functions' names."""
+    if not is_connect(df.sparkSession):
+        frame: Any = df
+        return bool(frame._jdf.queryExecution().analyzed().deterministic())
+    connect: Any = df
+    plan = connect._plan.to_proto(connect._session.client)
+    return not any(name.lower() in NOT_DETERMINISTIC for name in fields(plan, "function_name"))
+
+
+NOT_DETERMINISTIC = frozenset(
+    {"rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id", "reflect", "java_method"}
+)

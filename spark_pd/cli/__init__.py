@@ -1,0 +1,46 @@
+"""The command `spark-pd`. Exit codes: 0 good; 1 findings, or not delivered; 2 usage or settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from spark_pd.cli.demo import demo
+from spark_pd.cli.sandbox import sandbox
+from spark_pd.cli.send import send
+from spark_pd.cli.validate import validate
+from spark_pd.errors import SparkPdError
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """A group whose commands may raise spark_pd's errors: each becomes one message and exit code 2, with no traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SparkPdError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them, not by the alphabet."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 good; 1 findings, or not delivered; 2 usage or settings.",
+)
+@click.version_option(package_name="spark-pd", prog_name="spark-pd")
+def main() -> None:
+    """The page you get when your Spark data goes bad: PagerDuty incidents from data quality rules."""
+
+
+main.add_command(demo)
+main.add_command(validate)
+main.add_command(send)
+main.add_command(sandbox)

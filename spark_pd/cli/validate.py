@@ -1,0 +1,94 @@
+"""`spark-pd validate`: are these settings and rules good? No network, no Spark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.errors import RulesError, SettingsError
+
+if TYPE_CHECKING:
+    from spark_pd.settings import Settings
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  spark-pd validate rules.yaml
+  spark-pd validate --config-file pagerduty.yaml --rules orders.yaml --rules refunds.csv
+  spark-pd validate --conf spark.expectations.notifications.pagerduty.enabled=true \\
+                    --conf spark.expectations.notifications.pagerduty.integration.key=env:PAGERDUTY_KEY
+
+Exit codes: 0 good; 1 mistakes in the rules; 2 mistakes in the settings, or usage."""
+)
+@click.argument("files", nargs=-1, type=FILE, metavar="[RULES]...")
+@click.option("--rules", "more_files", multiple=True, type=FILE, help="A file of rules: YAML, JSON or CSV. The same as an argument.")
+@settings_options
+@click.pass_context
+def validate(
+    ctx: click.Context, files: tuple[Path, ...], more_files: tuple[Path, ...], config_file: Path | None, conf: dict[str, str]
+) -> None:
+    """Check settings and RULES files, and show the settings in force and where each comes from.
+
+    Settings come from --conf, the environment and a YAML file, as in a job. Nothing is sent, and no Spark is started: the SQL of an
+    expectation is read by the job itself, before it touches any data.
+    """
+    settings_mistakes = _settings(config_file, conf)
+    rules_mistakes = sum(_rules(path) for path in (*files, *more_files))
+    total = settings_mistakes + rules_mistakes
+    if total:
+        click.echo(f"{total} mistake{'s' if total > 1 else ''}", err=True)
+    ctx.exit(2 if settings_mistakes else 1 if rules_mistakes else 0)
+
+
+def _settings(config_file: Path | None, conf: dict[str, str]) -> int:
+    """Print the settings in force, or every mistake in them; how many mistakes there were."""
+    try:
+        settings = settings_from(config_file, conf)
+    except SettingsError as error:
+        _print_mistakes(error.mistakes)
+        return len(error.mistakes)
+    _print_settings(settings)
+    return 0
+
+
+def _rules(path: Path) -> int:
+    """Print what a file of rules holds, or every mistake in it; how many mistakes there were."""
+    from spark_pd.rules import load_rules
+
+    try:
+        rules = load_rules(path)
+    except RulesError as error:
+        _print_mistakes(error.mistakes)
+        return len(error.mistakes)
+    actions = Counter(rule.action_if_failed for rule in rules if rule.is_active)
+    kinds = ", ".join(f"{count} {action}" for action, count in sorted(actions.items()))
+    click.echo(f"{path}: {len(rules)} rules ({kinds or 'none active'})")
+    return 0
+
+
+def _print_settings(settings: Settings) -> None:
+    rows = [(name, _shown(value), source) for name, (value, source) in settings.describe().items()]
+    wide = max((len(name) for name, _, _ in rows), default=0)
+    broad = max((len(value) for _, value, _ in rows), default=0)
+    click.echo("Settings in force:")
+    for name, value, source in rows:
+        click.echo(f"  {name:{wide}}  {value:{broad}}  {source}")
+
+
+def _shown(value: object) -> str:
+    """A value as one would write it in a file of settings."""
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _print_mistakes(mistakes: tuple[str, ...]) -> None:
+    for mistake in mistakes:
+        click.echo(f"- {mistake}", err=True)

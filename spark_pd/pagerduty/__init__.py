@@ -1,0 +1,11 @@
+"""The PagerDuty channel: an alert becomes an Events API v2 event and is delivered within its deadline.
+
+alert -> event -> bytes -> HTTP -> verdict -> delivery
+"""
+
+from spark_pd.pagerduty.channel import PagerDutyChannel
+from spark_pd.pagerduty.endpoint import endpoint, is_loopback
+from spark_pd.pagerduty.event import encode, event
+from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
+
+__all__ = ["Answer", "PagerDutyChannel", "Verdict", "encode", "endpoint", "event", "is_loopback", "verdict"]

@@ -1,0 +1,254 @@
+"""One guarded execution for one table: check the data, write it, and tell who must know what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from spark_pd.errors import DeliveryError, RuleFailed, UsageError
+from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
+from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_pd.checks.checked import Checked
+    from spark_pd.dispatch import Dispatcher, Submission
+
+_log = logging.getLogger("spark_pd.run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """All that a run is given when it is made; none of it changes, and no two runs share more than this."""
+
+    table: str
+    subject: Subject
+    previous: Subject | None
+    rules: Any
+    policy: TriggerPolicy
+    exceptions: str
+    deadline: float
+    strict: bool
+    application: str
+    application_id: str | None
+    job_metadata: str | None
+    links: tuple[Any, ...]
+
+
+class Run:
+    """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
+
+    def __init__(self, plan: RunPlan, *, checker: Any, dispatcher: Dispatcher) -> None:
+        self._plan = plan
+        self._checker = checker
+        self._dispatcher = dispatcher
+        self._state: Literal["new", "open", "judged", "ended"] = "new"
+        self._checked: Checked | None = None
+        self._rules: tuple[Rule, ...] = ()
+        self._written = False
+        self._submissions: list[Submission] = []
+        self._started_at = self._ended_at = _now()
+        self.run_id = str(uuid.uuid4())
+        self.stats: RunStats | None = None
+        self.decisions: tuple[Decision, ...] = ()
+        self.alerts: tuple[Alert, ...] = ()
+        self.deliveries: tuple[Delivery, ...] = ()
+
+    @property
+    def table(self) -> str:
+        """The table's name as it was given."""
+        return self._plan.table
+
+    def __repr__(self) -> str:
+        return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"
+
+    # ---- the block -------------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Run:
+        if self._state != "new":
+            raise UsageError(f"the run of {self.table} was entered before; make a new one with monitor.run for each block")
+        self._state = "open"
+        self._started_at = _now()
+        self._rules = self._checker.load(self._plan.rules)
+        self._send(alerts_at_start(self._facts("passed", None, None, ()), self._plan.policy))
+        return self
+
+    def check(self, df: DataFrame) -> DataFrame:
+        """The rows of `df` that no `drop` rule drops, lazily; their counts are taken from what is written of it.
+
+        `fail` rules are settled here, by a pass over the input: where one fails, the incident goes out and RuleFailed is raised before
+        anything is written. Raises RulesError for rules that Spark does not accept over these columns, UsageError for a second check.
+        """
+        self._must_be_open("check")
+        if self._checked is not None:
+            raise UsageError(f"the run of {self.table} has checked a DataFrame already; make one run for each table that is written")
+        self._checked = checked = self._checker.check(df, self._rules)
+        if checked.failed:
+            failure = RuleFailed(_stopped_by(self.table, checked.failed), checked.failed)
+            self._judge("failed", failure)
+            self._deliver()
+            raise failure
+        result: DataFrame = checked.df
+        return result
+
+    def write(
+        self,
+        df: DataFrame,
+        table: str | Path | None = None,
+        *,
+        mode: str = "append",
+        format: str | None = None,
+        partition_by: str | Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what `check` gave, or what was made from it, to the run's table or another: a name is a table's, a path a folder's."""
+        self._must_be_open("write")
+        target = self._plan.table if table is None else table
+        writer = df.write.mode(mode).options(**dict(options or {}))
+        if format is not None:
+            writer = writer.format(format)
+        if partition_by:
+            writer = writer.partitionBy(*([partition_by] if isinstance(partition_by, str) else partition_by))
+        if isinstance(target, Path) or "/" in target:
+            writer.save(str(target))
+        else:
+            writer.saveAsTable(target)
+        self._written = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        late: RuleFailed | None = None
+        try:
+            if self._state == "open":
+                late = self._judge(_status(error), error)
+            self._deliver()
+        except Exception as ours:
+            # the user's job comes first: nothing of ours may change its outcome
+            _log.warning(
+                "the run of %s could not be reported: %s", self.table, type(ours).__name__, exc_info=_log.isEnabledFor(logging.DEBUG)
+            )
+        finally:
+            self._state = "ended"
+            if self._checked is not None:
+                self._checked.close()
+        if error is None and late is not None:
+            raise late
+        if error is None and self._plan.strict:
+            undelivered = [d for d in self.deliveries if d.status in ("failed", "dead")]
+            if undelivered:
+                raise DeliveryError(
+                    f"{len(undelivered)} of {len(self.deliveries)} alerts of {self.table} were not delivered: {undelivered[0].reason}",
+                    undelivered,
+                )
+
+    def _must_be_open(self, what: str) -> None:
+        if self._state != "open":
+            raise UsageError(f"run.{what} is for inside the block: with monitor.run({self.table!r}, ...) as run: run.{what}(...)")
+
+    # ---- the verdict -----------------------------------------------------------------------------------------------------------
+
+    def _judge(self, status: RunStatus, error: BaseException | None) -> RuleFailed | None:
+        """Settle stats, decisions and alerts, once. Returns the failure of a `fail` rule that came to light only in the write."""
+        self._state = "judged"
+        late: RuleFailed | None = None
+        failed: tuple[RuleResult, ...] = error.rules if isinstance(error, RuleFailed) and status == "failed" else ()
+        unknown: str | None = None
+        if self._checked is not None:
+            found = self._checked.found(written=self._written)
+            unknown = found.unknown
+            if status == "passed" and found.unknown is not None:
+                status = "unknown"
+                _log.warning("%s: the counts of this run are unknown: %s", self.table, unknown)
+            broken = tuple(r for r in found.rules if r.action_if_failed == "fail" and r.status == "failed")
+            if status == "passed" and broken:
+                # the input changed between the look before the write and the write itself
+                status, failed = "failed", broken
+                error = late = RuleFailed(
+                    f"{_stopped_by(self.table, broken)}; the data had been written already: its input is not deterministic", broken
+                )
+            self._ended_at = _now()
+            self.stats = RunStats(
+                product_id=self._plan.subject.product_id,
+                table_name=self.table,
+                run_id=self.run_id,
+                started_at=self._started_at,
+                ended_at=self._ended_at,
+                status=status,
+                input_count=found.input_count,
+                error_count=found.error_count,
+                dropped_count=found.dropped_count,
+                output_count=found.output_count,
+                exact=found.unknown is None and found.input_count is not None,
+                counting=self._checked.counting,
+                rules=found.rules,
+            )
+        self._ended_at = _now()
+        failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
+        facts = self._facts(status, unknown, failure, failed)
+        self.decisions = decide(facts, self._plan.policy)
+        for decision in self.decisions:
+            _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
+        self._send(alerts_at_end(facts, self._plan.policy, self.decisions))
+        return late
+
+    def _facts(self, status: RunStatus, unknown: str | None, failure: str | None, failed: tuple[RuleResult, ...]) -> RunFacts:
+        return RunFacts(
+            subject=self._plan.subject,
+            run_id=self.run_id,
+            status=status,
+            stats=self.stats,
+            unknown=unknown,
+            failure=failure,
+            failed_rules=failed,
+            rules=self._rules,
+            started_at=self._started_at,
+            ended_at=self._ended_at,
+            application=self._plan.application,
+            application_id=self._plan.application_id,
+            job_metadata=self._plan.job_metadata,
+            links=self._plan.links,
+            previous=self._plan.previous,
+        )
+
+    # ---- the delivery ----------------------------------------------------------------------------------------------------------
+
+    def _send(self, alerts: tuple[Alert, ...]) -> None:
+        if alerts:
+            self.alerts += alerts
+            self._submissions.append(self._dispatcher.submit(alerts, seconds=self._plan.deadline))
+
+    def _deliver(self) -> None:
+        """Wait for what is under way, at most until its deadline."""
+        waiting, self._submissions = self._submissions, []
+        for submission in waiting:
+            self.deliveries += submission.wait()
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _status(error: BaseException | None) -> RunStatus:
+    """How a block ended, by what left it."""
+    if error is None:
+        return "passed"
+    if isinstance(error, SystemExit):
+        return "cancelled" if error.code in (None, 0) else "errored"
+    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)):
+        return "cancelled"
+    # dbutils.notebook.exit leaves by an exception of the runtime's own, which no package exports
+    if any(base.__name__ == "NotebookExit" for base in type(error).__mro__):
+        return "cancelled"
+    return "errored"
+
+
+def _stopped_by(table: str, failed: Sequence[RuleResult]) -> str:
+    rules = ", ".join(f"{r.name} ({r.failed_count:,} rows, {r.failed_percentage:g} %)" for r in failed)
+    return f"{table}: {len(failed)} rule{'s' if len(failed) > 1 else ''} with action fail failed: {rules}"

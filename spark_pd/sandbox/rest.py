@@ -1,0 +1,213 @@
+"""Enough of PagerDuty's REST API to list services, their integration keys and incidents."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from flask import Blueprint, jsonify, request
+from werkzeug.wrappers import Response
+
+from spark_pd.sandbox.incidents import Account, Incident, Service
+from spark_pd.sandbox.limits import RollingLimit
+
+RATE_LIMIT = 960  # requests a minute for one token; REST API, "Rate limits"
+LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX = 25, 100, 10_000  # REST API, "Pagination": offset + limit may not exceed 10,000
+STATUSES = ("triggered", "acknowledged", "resolved")
+_ACCEPTED = ("*/*", "application/*", "application/json", "application/vnd.pagerduty+json", "application/vnd.pagerduty+json;version=2")
+
+_T = TypeVar("_T")
+
+
+class _Refused(Exception):
+    """A request that the REST API refuses; the error handler makes the answer."""
+
+    def __init__(self, status: int, code: int, message: str, errors: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"code": code, "message": message, "errors": list(errors)}}
+
+
+def make_blueprint(account: Account, token: str) -> Blueprint:
+    """The REST API's paths in front of an account. Every one needs `Authorization: Token token=...`."""
+    api = Blueprint("rest", __name__)
+    limit, lock = RollingLimit(RATE_LIMIT), threading.Lock()
+
+    @api.before_request
+    def admit() -> None:
+        _authorize(token)
+        _negotiate()
+        with lock:
+            wait = limit.take()
+        if wait is not None:
+            raise _Refused(429, 2020, "Rate Limit Exceeded")
+
+    @api.after_request
+    def tell_the_limit(answer: Response) -> Response:
+        with lock:
+            remaining, reset = limit.remaining(), limit.reset_in()
+        answer.headers["ratelimit-limit"] = str(RATE_LIMIT)
+        answer.headers["ratelimit-remaining"] = str(remaining)
+        answer.headers["ratelimit-reset"] = str(math.ceil(reset))
+        return answer
+
+    @api.errorhandler(_Refused)
+    def refused(error: _Refused) -> tuple[Response, int]:
+        return jsonify(error.body), error.status
+
+    _add_services(api, account)
+    _add_incidents(api, account)
+
+    @api.get("/abilities")
+    def abilities() -> Response:
+        return jsonify(abilities=["event_rules", "urgencies"])
+
+    return api
+
+
+def _add_services(api: Blueprint, account: Account) -> None:
+    @api.get("/services")
+    def services() -> Response:
+        query = request.args.get("query", "").casefold()
+        found = [service for service in account.services if query in service.name.casefold()]
+        return _page("services", found, _service)
+
+    @api.get("/services/<service_id>")
+    def service(service_id: str) -> Response:
+        return jsonify(service=_service(_find(account, service_id)))
+
+    @api.get("/services/<service_id>/integrations/<integration_id>")
+    def integration(service_id: str, integration_id: str) -> Response:
+        service = _find(account, service_id)
+        if integration_id != service.integration_id:
+            raise _not_found()
+        return jsonify(integration=_integration(service))
+
+
+def _add_incidents(api: Blueprint, account: Account) -> None:
+    ids = {service.name: service.id for service in account.services}
+
+    @api.get("/incidents")
+    def incidents() -> Response:
+        statuses = request.args.getlist("statuses[]") or STATUSES
+        if unknown := sorted(set(statuses) - set(STATUSES)):
+            raise _invalid(f"Statuses {unknown} must be one of {list(STATUSES)}")
+        key, services = request.args.get("incident_key"), request.args.getlist("service_ids[]")
+        found = [
+            incident
+            for incident in account.incidents()
+            if incident.status in statuses and key in (None, incident.dedup_key) and (not services or ids[incident.service] in services)
+        ]
+        return _page("incidents", found, lambda incident: _incident(incident, ids[incident.service]))
+
+    @api.get("/incidents/<incident_id>")
+    def incident(incident_id: str) -> Response:
+        for incident in account.incidents():
+            if incident.id == incident_id:
+                return jsonify(incident=_incident(incident, ids[incident.service]))
+        raise _not_found()
+
+
+def _authorize(token: str) -> None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" token=")
+    if scheme != "Token" or not hmac.compare_digest(given.encode(), token.encode()):
+        raise _Refused(401, 2006, "Unauthorized", ["The Authorization header must be: Token token=<the REST token>"])
+
+
+def _negotiate() -> None:
+    accept = request.headers.get("Accept")
+    if accept is None:
+        return
+    wanted = {part.replace(" ", "").partition(";q=")[0] for part in accept.split(",")}
+    if not wanted & set(_ACCEPTED):
+        raise _Refused(406, 2001, "Not Acceptable", ["The Accept header must be: application/vnd.pagerduty+json;version=2"])
+
+
+def _not_found() -> _Refused:
+    return _Refused(404, 2100, "Not Found")
+
+
+def _invalid(error: str) -> _Refused:
+    return _Refused(400, 2001, "Invalid Input Provided", [error])
+
+
+def _number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise _invalid(f"{name.capitalize()} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _page(name: str, items: Sequence[_T], show: Callable[[_T], dict[str, Any]]) -> Response:
+    """One page of a list, as classic pagination has it: `more` says whether another follows; `total` is told only when asked for."""
+    limit, offset = _number("limit", LIMIT_DEFAULT), _number("offset", 0)
+    if not 1 <= limit <= LIMIT_MAX:
+        raise _invalid(f"Limit must be from 1 to {LIMIT_MAX}")
+    if offset + limit > OFFSET_MAX:
+        raise _invalid(f"Offset plus limit must not exceed {OFFSET_MAX}")
+    total = len(items) if request.args.get("total") == "true" else None
+    page = [show(item) for item in items[offset : offset + limit]]
+    return jsonify({name: page, "limit": limit, "offset": offset, "more": offset + limit < len(items), "total": total})
+
+
+def _find(account: Account, service_id: str) -> Service:
+    for service in account.services:
+        if service.id == service_id:
+            return service
+    raise _not_found()
+
+
+def _reference(path: str, kind: str, identity: str, summary: str) -> dict[str, Any]:
+    url = f"{request.host_url}{path}/{identity}"
+    return {"id": identity, "type": kind, "summary": summary, "self": url, "html_url": url}
+
+
+def _service(service: Service) -> dict[str, Any]:
+    # Without include[]=integrations a service holds references only, and no key.
+    if "integrations" in request.args.getlist("include[]"):
+        integrations = [_integration(service)]
+    else:
+        path, kind = f"services/{service.id}/integrations", "events_api_v2_inbound_integration_reference"
+        integrations = [_reference(path, kind, service.integration_id, "Events API V2")]
+    return {
+        **_reference("services", "service", service.id, service.name),
+        "name": service.name,
+        "description": None,
+        "created_at": _time(service.created_at),
+        "status": "active",
+        "integrations": integrations,
+    }
+
+
+def _integration(service: Service) -> dict[str, Any]:
+    path, kind = f"services/{service.id}/integrations", "events_api_v2_inbound_integration"
+    return {
+        **_reference(path, kind, service.integration_id, "Events API V2"),
+        "name": "Events API V2",
+        "created_at": _time(service.created_at),
+        "service": _reference("services", "service_reference", service.id, service.name),
+        "integration_key": service.key,
+        "vendor": None,
+    }
+
+
+def _incident(incident: Incident, service_id: str) -> dict[str, Any]:
+    return {
+        **_reference("incidents", "incident", incident.id, f"[#{incident.number}] {incident.summary}"),
+        "incident_number": incident.number,
+        "title": incident.summary,
+        "status": incident.status,
+        "incident_key": incident.dedup_key,
+        "urgency": "high" if incident.severity in ("critical", "error") else "low",
+        "created_at": _time(incident.created_at),
+        "updated_at": _time(incident.updated_at),
+        "resolved_at": _time(incident.resolved_at) if incident.resolved_at else None,
+        "service": _reference("services", "service_reference", service_id, incident.service),
+    }
+
+
+def _time(moment: Any) -> str:
+    return str(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))

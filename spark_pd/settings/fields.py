@@ -1,0 +1,167 @@
+"""What a setting's value may be. Each kind is a marshmallow field that turns what a source gives, often text, into the value we use."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields, validate
+
+from spark_pd.model import Secret, SecretReference
+from spark_pd.secrets.urls import is_loopback
+
+if TYPE_CHECKING:
+    Field = fields.Field[Any]
+else:  # a generic class from marshmallow 4 on only
+    Field = fields.Field
+
+# ASCII and plain: float() alone would also take "1_000", "nan" and the digits of every script.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+class Kind(Field):
+    """A setting's kind. `expected` ends the sentence "expected ..." in a mistake.
+
+    Where a setting may be unset (`optional`), None and the empty text, Spark's and the environment's only word for it, both say so.
+    """
+
+    def __init__(self, expected: str, *, optional: bool = False, check: validate.Validator | None = None) -> None:
+        self.expected = expected
+        # load_default stays missing, so allow_none is all that decides about None.
+        super().__init__(allow_none=optional, validate=check, error_messages={"null": expected})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            value = value.strip()
+            if self.allow_none and not value:
+                return None
+        return self.read(value)
+
+    def _validate(self, value: Any) -> None:
+        if value is not None:
+            super()._validate(value)
+
+    def read(self, value: Any) -> Any:
+        """The value we use. Raises ValidationError, which says what was expected."""
+        raise self.unexpected()
+
+    def unexpected(self) -> ValidationError:
+        """The error for a value that is not of this kind."""
+        return ValidationError(self.expected)
+
+
+class Switch(Kind):
+    """True or false: booleans, and these two words in any case, since Spark's configuration knows text only."""
+
+    def __init__(self) -> None:
+        super().__init__("true or false")
+
+    def read(self, value: Any) -> bool:
+        word = value.lower() if isinstance(value, str) else value
+        if word is True or word == "true":
+            return True
+        if word is False or word == "false":
+            return False
+        raise self.unexpected()
+
+
+class Number(Kind):
+    """A finite number from `least` to `most`, also as text."""
+
+    def __init__(self, least: float, most: float, what: str) -> None:
+        expected = f"{what} from {least:g} to {most:g}, such as 15.5"
+        super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
+
+    def read(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (Real, Decimal, str)):
+            raise self.unexpected()
+        if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
+            raise self.unexpected()
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise self.unexpected() from None
+        if not math.isfinite(number):
+            raise self.unexpected()
+        return number + 0.0  # -0.0 becomes 0.0
+
+
+class Choice(Kind):
+    """One of a few words, in any case."""
+
+    def __init__(self, words: Sequence[str], *, optional: bool = False) -> None:
+        expected = f"{', '.join(words[:-1])} or {words[-1]}"
+        super().__init__(expected, optional=optional, check=validate.OneOf(words, error=expected))
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.unexpected()
+        return value.lower()
+
+
+class Text(Kind):
+    """Text, on one line unless `lines`; whitespace around it is dropped."""
+
+    def __init__(self, expected: str = "text on one line; put a number in quotes", *, lines: bool = False) -> None:
+        super().__init__(expected, optional=True)
+        self.lines = lines
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not (self.lines or value.isprintable()):
+            raise self.unexpected()
+        return value
+
+
+class Url(Kind):
+    """A URL that alerts or secrets may travel to: https, or http to this machine; no user, query or fragment."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(f"a URL such as {example}", optional=True)
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or re.search(r"[\s\\]", value):
+            raise self.unexpected()
+        try:
+            parts = urlsplit(value)
+            host, _port = parts.hostname, parts.port  # the port is checked when it is read
+        except ValueError:
+            raise self.unexpected() from None
+        if parts.scheme not in ("https", "http") or not host:
+            raise self.unexpected()
+        if "@" in parts.netloc:
+            raise ValidationError(f"{self.expected}, without a user or password in it")
+        if "?" in value or "#" in value:
+            raise ValidationError(f"{self.expected}, without a query or fragment")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise ValidationError(f"{self.expected}: https, since http is for this machine only (localhost, 127.0.0.1)")
+        return value
+
+
+class Key(Kind):
+    """A key or a reference to one. What it means depends on other settings: see `integration_key`."""
+
+    def __init__(self) -> None:
+        super().__init__("a reference or a key as text; in a YAML file put a key in quotes", optional=True)
+
+    def read(self, value: Any) -> str | Secret | SecretReference:
+        if not isinstance(value, (str, Secret, SecretReference)):
+            raise self.unexpected()
+        return value
+
+
+def shown(value: object) -> str:
+    """A value for a mistake: short, on one line, and without anything that could be a key or a URL's password."""
+    if isinstance(value, (Secret, SecretReference)):
+        return "****"
+    text = value if isinstance(value, str) else repr(value)
+    # Before it is cut: half a password has no "@" behind it any more.
+    text = re.sub(r"//[^/]*@", "//****@", text)
+    text = re.sub(r"[?#].*", "?****", text, flags=re.DOTALL) if "://" in text else text
+    text = re.sub(r"[A-Za-z0-9]{20,}", "****", text)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return repr(text) if isinstance(value, str) else text

@@ -1,0 +1,194 @@
+"""From all sources to one Settings, or one error with every mistake."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError
+
+from spark_pd.errors import SettingsError
+from spark_pd.model import Secret
+from spark_pd.secrets.urls import is_loopback
+from spark_pd.settings import user_config
+from spark_pd.settings.fields import shown
+from spark_pd.settings.integration_key import REFERENCES, key_or_reference
+from spark_pd.settings.naming import DOTTED
+from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
+from spark_pd.settings.table import SETTINGS, Setting
+from spark_pd.settings.values import Settings
+
+logger = logging.getLogger("spark_pd.settings")
+
+
+def load_settings(
+    config: Mapping[str, Any] | None = None,
+    *,
+    spark_conf: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    config_file: str | os.PathLike[str] | None = None,
+) -> Settings:
+    """The settings, strongest source first: `config`, `spark_conf`, `environ` (this process's by default), a YAML file, defaults.
+
+    The file is `config_file`, else what the setting `spark.pd.config` names. A value counts only where no stronger source gives the
+    setting; a name that is no setting always counts. Raises SettingsError with all mistakes; with `spark.pd.on_config_error=disable` it
+    warns of them instead and returns the defaults, which send nothing.
+    """
+    environ = os.environ if environ is None else environ
+    sources = [read_config(config), read_spark_conf(spark_conf or {}), read_environment(environ)]
+    if config_file is not None:
+        path = os.fspath(config_file) if isinstance(config_file, os.PathLike) else config_file
+        named = Given("config_file", path, "argument")
+        sources.insert(0, Source("argument", given={user_config.spark_pd_config: [named]}))
+    reading = _Reading(sources)
+    file = reading.read(_setting(user_config.spark_pd_config))
+    if file is not None:
+        sources.append(read_file(file))
+    for setting in SETTINGS:
+        if setting.name != user_config.spark_pd_config:
+            reading.read(setting)
+    reading.take_key(environ)
+
+    mistakes = [mistake for source in sources for mistake in source.mistakes] + reading.mistakes
+    if mistakes:
+        error = SettingsError(mistakes)
+        if reading.values.get("on_config_error") != "disable":
+            raise error
+        logger.warning("spark_pd is disabled and sends nothing: %s", error)
+        return Settings()
+    for text in (*_idle(sources), *reading.warnings):
+        logger.warning("%s", text)
+    return reading.settings()
+
+
+def _setting(name: str) -> Setting:
+    return DOTTED.settings[name]
+
+
+class _Reading:
+    """What is known while the sources are read: values by Settings' fields, where they came from, mistakes and warnings."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = sources
+        self.values: dict[str, Any] = {}
+        """A field whose value is wrong is missing here."""
+        self.origins: dict[str, Given] = {}
+        """By field; a default has none."""
+        self.mistakes: list[str] = []
+        self.warnings: list[str] = []
+
+    def read(self, setting: Setting) -> Any:
+        """Note the setting's value as the strongest source gives it. Returns it; None too where it is wrong."""
+        all_given = next((source.given[setting.name] for source in self.sources if setting.name in source.given), [])
+        if not all_given:
+            self.values[setting.field] = setting.default
+            return setting.default
+        values = []
+        for given in all_given:
+            try:
+                values.append(setting.kind.deserialize(given.value))
+            except ValidationError as error:
+                self.mistakes.append(_mistake(setting, given, _expected(error)))
+        if len(values) < len(all_given):
+            return None
+        other = next((given for given, value in zip(all_given, values, strict=True) if value != values[0]), None)
+        if other is not None:
+            self.mistakes.append(_contradiction(setting, all_given[0], other))
+            return None
+        self.values[setting.field] = values[0]
+        self.origins[setting.field] = all_given[0]
+        return values[0]
+
+    def take_key(self, environ: Mapping[str, str]) -> None:
+        """Make a secret or a reference of the key that was read, and check that there is one where it is needed."""
+        if "integration_key" not in self.values:
+            return
+        setting = _setting(user_config.se_notifications_pagerduty_integration_key)
+        raw = self.values.pop("integration_key")
+        if raw is None:
+            self.values["integration_key"] = None
+            if self.values.get("enabled"):
+                self.mistakes.append(_keyless(self.origins["enabled"]))
+            return
+        given = self.origins["integration_key"]
+        try:
+            key = key_or_reference(raw, self.values, environ=environ)
+        except ValidationError as error:
+            self.mistakes.append(_mistake(setting, given, _expected(error)))
+            return
+        self.values["integration_key"] = key
+        if isinstance(key, Secret) and not isinstance(raw, Secret) and not _is_sandbox(self.values.get("url")):
+            self.warnings.extend(_in_plain_text(given))
+
+    def settings(self) -> Settings:
+        """The value that all this makes."""
+        flat: dict[str, Any] = {}
+        for field, value in self.values.items():
+            name, _, entry = field.partition(".")
+            if entry:
+                flat.setdefault(name, {})[entry] = value
+            else:
+                flat[name] = value
+        sources = {setting.name: self.origins[setting.field].source for setting in SETTINGS if setting.field in self.origins}
+        return Settings(**flat, sources=sources)
+
+
+def _expected(error: ValidationError) -> str:
+    return str(error.messages[0])
+
+
+def _mistake(setting: Setting, given: Given, expected: str) -> str:
+    return f"{given.name} (from {given.source}) is {_value(setting, given)}; expected {expected}"
+
+
+def _value(setting: Setting, given: Given) -> str:
+    return "****" if setting.masked and given.value is not None else shown(given.value)
+
+
+def _contradiction(setting: Setting, one: Given, other: Given) -> str:
+    if one.name == other.name:  # flat and nested in one file
+        return f"{one.name} (from {one.source}) is given twice, as {_value(setting, one)} and {_value(setting, other)}; expected one value"
+    return (
+        f"{one.name} and {other.name} (from {one.source}) are one setting, and are {_value(setting, one)} and {_value(setting, other)}; "
+        "expected one of the two names, or one value"
+    )
+
+
+def _keyless(enabled: Given) -> str:
+    return (
+        f"{enabled.name} (from {enabled.source}) is true, but there is no integration key; "
+        f"set {user_config.se_notifications_pagerduty_integration_key} to a reference ({REFERENCES}) or to the service's key"
+    )
+
+
+def _in_plain_text(given: Given) -> list[str]:
+    """The warning that a key is kept where others can read it, if so."""
+    if given.source == VARIABLES:  # as good as env:NAME
+        return []
+    if given.source == SPARK and "secret" in given.name:  # spark.redaction.regex hides it
+        return []
+    where = "here" if given.source == SPARK else "should it come to be there"
+    return [
+        f"{given.name} (from {given.source}) holds the integration key itself. The Spark UI shows configuration to everyone who opens it, "
+        f"and so the key, {where}. Better give a reference ({REFERENCES}), or in Spark's configuration use the name "
+        f"{user_config.spark_pd_secret_integration_key}, which Spark redacts."
+    ]
+
+
+def _is_sandbox(url: str | None) -> bool:
+    return is_loopback(urlsplit(url or "").hostname)
+
+
+def _idle(sources: Sequence[Source]) -> list[str]:
+    """The warnings about names that change nothing: one for spark-expectations' own, one for those of later versions."""
+    unused = sorted({name for source in sources for name in source.unused})
+    later = sorted({name for source in sources for name in source.later})
+    warnings = []
+    if unused:
+        warnings.append(f"spark_pd does not use these settings of spark-expectations: {', '.join(unused)}")
+    if later:
+        warnings.append(f"these settings have no effect in this version of spark_pd: {', '.join(later)}")
+    return warnings

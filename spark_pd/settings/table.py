@@ -1,0 +1,219 @@
+"""Every setting, declared once: its names, what it may be, its default, and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from spark_pd.model import SEVERITIES, Severity
+from spark_pd.settings import user_config as names
+from spark_pd.settings.fields import Choice, Key, Kind, Number, Switch, Text, Url
+
+DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting. `field` is where Settings keeps it; `on.start` is the entry `start` of its field `on`."""
+
+    name: str
+    field: str
+    kind: Kind
+    default: Any
+    doc: str
+    also: tuple[str, ...] = ()
+    """Equal names."""
+    masked: bool = False
+    """Whether its value may not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What the settings know of a trigger: the name of its switch in spark-expectations, and its defaults."""
+
+    switch: str
+    on: bool
+    severity: Severity
+
+
+TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
+    {
+        "start": Trigger(names.se_notifications_on_start, False, "info"),
+        # On by default in spark-expectations, which never sends it to PagerDuty.
+        "completion": Trigger(names.se_notifications_on_completion, False, "info"),
+        "failure": Trigger(names.se_notifications_on_fail, True, "critical"),
+        "error_drop_threshold": Trigger(names.se_notifications_on_error_drop_exceeds_threshold_breach, False, "error"),
+        "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
+    }
+)
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name=names.se_notifications_enable_pagerduty,
+        field="enabled",
+        kind=Switch(),
+        default=False,
+        doc="Send alerts to PagerDuty. Where it is false, everything is decided and reported, and nothing is sent.",
+    ),
+    Setting(
+        name=names.se_notifications_pagerduty_integration_key,
+        also=(names.spark_pd_secret_integration_key,),
+        field="integration_key",
+        kind=Key(),
+        default=None,
+        doc="The PagerDuty service's integration key: a reference such as env:NAME or databricks:scope/key, or the key itself.",
+        masked=True,
+    ),
+    Setting(
+        name=names.se_notifications_pagerduty_webhook_url,
+        field="url",
+        kind=Url("https://events.pagerduty.com/v2/enqueue"),
+        default=None,
+        doc="Where events go instead of the region's own host; it may end in /v2/enqueue.",
+    ),
+    Setting(
+        name=names.spark_pd_region,
+        field="region",
+        kind=Choice(("us", "eu")),
+        default="us",
+        doc="PagerDuty's service region.",
+    ),
+    *(
+        Setting(
+            name=trigger.switch,
+            also=(f"spark.pd.on.{name}",),
+            field=f"on.{name}",
+            kind=Switch(),
+            default=trigger.on,
+            doc=f"Whether the trigger {name} opens incidents.",
+        )
+        for name, trigger in TRIGGERS.items()
+    ),
+    Setting(
+        name=names.se_notifications_on_error_drop_threshold,
+        also=(names.spark_pd_limit_error_drop_threshold,),
+        field="error_drop_threshold",
+        kind=Number(0, 100, "a percentage"),
+        default=100.0,
+        doc="The part of the input, in percent, that may not be dropped; the trigger error_drop_threshold fires from there on.",
+    ),
+    *(
+        Setting(
+            name=f"spark.pd.severity.{name}",
+            field=f"severity.{name}",
+            kind=Choice(SEVERITIES),
+            default=trigger.severity,
+            doc=f"The severity of the trigger {name}.",
+        )
+        for name, trigger in TRIGGERS.items()
+    ),
+    Setting(
+        name=names.spark_pd_environment,
+        field="environment",
+        kind=Text(),
+        default=None,
+        doc="Such as prod; part of an incident's identity.",
+    ),
+    Setting(
+        name=names.spark_pd_product_id,
+        field="product_id",
+        kind=Text(),
+        default=None,
+        doc="The data product; part of an incident's identity.",
+    ),
+    Setting(
+        name=names.spark_pd_deadline,
+        field="deadline",
+        kind=Number(0, DAY, "a number of seconds"),
+        default=5.0,
+        doc="Seconds that sending may add to a run.",
+    ),
+    Setting(
+        name=names.spark_pd_strict,
+        field="strict",
+        kind=Switch(),
+        default=False,
+        doc="Raise DeliveryError into the job where an alert was not delivered.",
+    ),
+    Setting(
+        name=names.spark_pd_on_config_error,
+        field="on_config_error",
+        kind=Choice(("raise", "disable")),
+        default="raise",
+        doc="What a mistake in the settings does: raise it, or go on without sending and warn.",
+    ),
+    Setting(
+        name=names.spark_pd_on_unknown,
+        field="on_unknown",
+        kind=Choice(("log", "page")),
+        default="log",
+        doc="What becomes of a trigger that could not be decided.",
+    ),
+    Setting(
+        name=names.spark_pd_counting,
+        field="counting",
+        kind=Choice(("auto", "operator", "observation", "two_pass")),
+        default="auto",
+        doc="How rows are counted.",
+    ),
+    Setting(
+        name=names.spark_pd_details_exceptions,
+        field="exceptions",
+        kind=Choice(("class", "scrubbed", "full")),
+        default="scrubbed",
+        doc="What of a job's exception leaves the cluster: its class, its scrubbed message too, or all of it.",
+    ),
+    Setting(
+        name=names.secret_type,
+        field="secret_type",
+        kind=Choice(("cerberus", "databricks"), optional=True),
+        default=None,
+        doc="Where the integration key is kept: its setting then is a name in the scope or safe deposit box.",
+    ),
+    Setting(
+        name=names.cbs_url,
+        field="cerberus_url",
+        kind=Url("https://cerberus.example.com"),
+        default=None,
+        doc="Cerberus' URL.",
+    ),
+    Setting(
+        name=names.cbs_sdb_path,
+        field="cerberus_sdb_path",
+        kind=Text(),
+        default=None,
+        doc="The path of the secret in Cerberus' safe deposit box.",
+    ),
+    Setting(
+        name=names.dbx_workspace_url,
+        field="databricks_workspace_url",
+        kind=Text(),  # the secret provider knows the forms in which people copy it
+        default=None,
+        doc="The Databricks workspace whose secrets are read where there is no dbutils.",
+    ),
+    Setting(
+        name=names.dbx_secret_scope,
+        field="databricks_secret_scope",
+        kind=Text(),
+        default=None,
+        doc="The Databricks secret scope.",
+    ),
+    Setting(
+        name=names.se_job_metadata,
+        field="job_metadata",
+        kind=Text("text", lines=True),
+        default=None,
+        doc="Anything about the job that belongs into an incident.",
+    ),
+    Setting(
+        name=names.spark_pd_config,
+        field="config_file",
+        kind=Text("the path of a YAML file"),
+        default=None,
+        doc="A YAML file with settings.",
+    ),
+)
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType({setting.field: setting.default for setting in SETTINGS})

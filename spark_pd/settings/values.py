@@ -1,0 +1,83 @@
+"""The one Settings value that everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal
+
+from spark_pd.model import Counting, Secret, SecretReference, Severity
+from spark_pd.settings.table import DEFAULTS, SETTINGS, TRIGGERS
+
+DEFAULT = "default"
+
+
+def _none() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings that were validated. `Settings()` is all defaults; `table.SETTINGS` says what each one means.
+
+    Its repr shows no key, a pickle of it carries none.
+    """
+
+    enabled: bool = DEFAULTS["enabled"]
+    integration_key: Secret | SecretReference | None = DEFAULTS["integration_key"]
+    url: str | None = DEFAULTS["url"]
+    region: Literal["us", "eu"] = DEFAULTS["region"]
+    on: Mapping[str, bool] = field(default_factory=_none, hash=False)
+    """Every known trigger, and whether it opens incidents."""
+    error_drop_threshold: float = DEFAULTS["error_drop_threshold"]
+    """Percent of the input."""
+    severity: Mapping[str, Severity] = field(default_factory=_none, hash=False)
+    """Of every known trigger."""
+    environment: str | None = DEFAULTS["environment"]
+    product_id: str | None = DEFAULTS["product_id"]
+    deadline: float = DEFAULTS["deadline"]
+    """Seconds."""
+    strict: bool = DEFAULTS["strict"]
+    on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]
+    on_unknown: Literal["log", "page"] = DEFAULTS["on_unknown"]
+    counting: Literal["auto"] | Counting = DEFAULTS["counting"]
+    exceptions: Literal["class", "scrubbed", "full"] = DEFAULTS["exceptions"]
+    secret_type: Literal["cerberus", "databricks"] | None = DEFAULTS["secret_type"]
+    cerberus_url: str | None = DEFAULTS["cerberus_url"]
+    cerberus_sdb_path: str | None = DEFAULTS["cerberus_sdb_path"]
+    databricks_workspace_url: str | None = DEFAULTS["databricks_workspace_url"]
+    databricks_secret_scope: str | None = DEFAULTS["databricks_secret_scope"]
+    job_metadata: str | None = DEFAULTS["job_metadata"]
+    config_file: str | None = DEFAULTS["config_file"]
+    sources: Mapping[str, str] = field(default_factory=_none, repr=False, compare=False)
+    """Where each setting that is no default came from, by its name."""
+
+    def __post_init__(self) -> None:
+        switches = {name: trigger.on for name, trigger in TRIGGERS.items()} | dict(self.on)
+        severities = {name: trigger.severity for name, trigger in TRIGGERS.items()} | dict(self.severity)
+        object.__setattr__(self, "on", MappingProxyType(switches))
+        object.__setattr__(self, "severity", MappingProxyType(severities))
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A MappingProxyType cannot be pickled.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _restored, ({name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in values.items()},)
+
+    def describe(self) -> Mapping[str, tuple[object, str]]:
+        """Each setting's name -> its value, with a key as `****`, and the source that it came from; in the table's order."""
+        return {setting.name: (self._shown(setting.field), self.sources.get(setting.name, DEFAULT)) for setting in SETTINGS}
+
+    def _shown(self, path: str) -> object:
+        name, _, entry = path.partition(".")
+        value = getattr(self, name)
+        if entry:
+            return value[entry]
+        if isinstance(value, Secret):
+            return "****"
+        return str(value) if isinstance(value, SecretReference) else value
+
+
+def _restored(values: dict[str, Any]) -> Settings:
+    return Settings(**values)

@@ -1,0 +1,85 @@
+"""The session: classic or Connect, what its settings say, and the facts of the application that an incident shows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spark_pd.errors import UsageError
+from spark_pd.model import Link
+
+SETTING_PREFIXES = ("spark.pd.", "spark.expectations.", "spark.se.", "se.")
+
+
+def is_connect(spark: Any) -> bool:
+    """Whether this is a session of Spark Connect: then there is no JVM to reach."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def active_session() -> Any:
+    """The active session of this thread or process. Raises UsageError where there is none."""
+    session = SparkSession.getActiveSession()
+    if session is None:
+        with suppress(ImportError):  # Connect needs grpc, which a classic installation may lack
+            from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+            with suppress(Exception):
+                session = ConnectSession.getActiveSession()  # type: ignore[assignment]
+    if session is None:
+        raise UsageError("spark_pd.install found no active SparkSession; give it one: spark_pd.install(spark)")
+    return session
+
+
+def settings_of(spark: Any) -> dict[str, str]:
+    """The session's settings that may be ours, by name. What Spark refuses to tell (serverless) is left out."""
+    found: dict[str, str] = {}
+    if is_connect(spark):
+        with suppress(Exception):
+            found.update(dict(spark.conf.getAll))
+    else:
+        with suppress(Exception):
+            found.update({pair._1(): pair._2() for pair in _pairs(spark._jsparkSession.conf().getAll())})
+    return {name: value for name, value in found.items() if name.startswith(SETTING_PREFIXES)}
+
+
+def _pairs(scala_map: Any) -> list[Any]:
+    iterator = scala_map.iterator()
+    pairs = []
+    while iterator.hasNext():
+        pairs.append(iterator.next())
+    return pairs
+
+
+def current_catalog(spark: Any) -> str | None:
+    """The current catalog's name, or None where Spark does not tell."""
+    with suppress(Exception):
+        return str(spark.catalog.currentCatalog())
+    return None
+
+
+def application_name(spark: Any) -> str:
+    """The application's name, as incidents show it in `source`."""
+    with suppress(Exception):
+        name = spark.conf.get("spark.app.name", None) if is_connect(spark) else spark.sparkContext.appName
+        if name:
+            return str(name)
+    return "spark"
+
+
+def application_id(spark: Any) -> str | None:
+    """The application's id, or None where Spark does not tell."""
+    with suppress(Exception):
+        return str(spark.conf.get("spark.app.id", None) if is_connect(spark) else spark.sparkContext.applicationId)
+    return None
+
+
+def links_of(spark: Any) -> tuple[Link, ...]:
+    """Where to look: the Spark UI, if this application has one."""
+    if not is_connect(spark):
+        with suppress(Exception):
+            url = spark.sparkContext.uiWebUrl
+            if url:
+                return (Link(str(url), "Spark UI"),)
+    return ()
