@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeAlias
-from urllib.parse import quote
 
 RuleType: TypeAlias = Literal["row_dq", "agg_dq", "query_dq"]
 Action: TypeAlias = Literal["ignore", "drop", "fail"]
@@ -158,7 +157,7 @@ class Subject:
             # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
             if value is None or value == "":
                 return "-"
-            return "%2D" if value == "-" else quote(value, safe=" !\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~")
+            return "%2D" if value == "-" else value.replace("%", "%25").replace("/", "%2F")
 
         parts = ["spark_pd", part(self.environment), part(self.product_id), part(self.table)]
         if self.scope is not None:
@@ -168,7 +167,7 @@ class Subject:
         key = "/".join([*parts, trigger])
         if len(key) <= DEDUP_KEY_LIMIT:
             return key
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return f"{key[: DEDUP_KEY_LIMIT - len(digest) - 1]}~{digest}"
 
 
@@ -263,6 +262,12 @@ class Secret:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_emptied, ())
+
+    def __copy__(self) -> Secret:
+        return self  # a copy stays in this process
+
+    def __deepcopy__(self, memo: Any) -> Secret:
+        return self
 
 
 def _emptied() -> Secret:

@@ -120,6 +120,9 @@ class Monitor:
         """The settings in force. They never show a key."""
         return self._settings
 
+    def __reduce__(self) -> str:
+        raise UsageError("a Monitor stays in the driver: it cannot be pickled, so do not use one inside a user-defined function")
+
     def __repr__(self) -> str:
         return f"Monitor({self._application!r}, counting={self.counting!r}, enabled={self._settings.enabled})"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
-from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide
+from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide, named
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -250,5 +250,4 @@ def _status(error: BaseException | None) -> RunStatus:
 
 
 def _stopped_by(table: str, failed: Sequence[RuleResult]) -> str:
-    rules = ", ".join(f"{r.name} ({r.failed_count:,} rows, {r.failed_percentage:g} %)" for r in failed)
-    return f"{table}: {len(failed)} rule{'s' if len(failed) > 1 else ''} with action fail failed: {rules}"
+    return f"{table}: {len(failed)} rule{'s' if len(failed) > 1 else ''} with action fail failed: {named(failed)}"

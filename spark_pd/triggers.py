@@ -6,7 +6,7 @@ exactly, as good; errored, cancelled and unknown runs close nothing; an empty in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -58,8 +58,9 @@ class RunFacts:
 
 
 def percent(part: int, whole: int) -> str:
-    """A percentage that does not round up to a threshold that it is below: up to four decimals."""
-    return f"{100 * part / whole:.4f}".rstrip("0").rstrip(".") + " %"
+    """A percentage with two decimals, cut off rather than rounded: 9.996 % is not shown as the 10 that it is below."""
+    hundredths = 10_000 * part // whole
+    return "less than 0.01 %" if part and not hundredths else f"{hundredths / 100:g} %"
 
 
 def number(value: float) -> str:
@@ -138,7 +139,7 @@ def _ignored_rules(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str
         return cannot
     failed = ignored_failures(facts)
     if failed:
-        return "firing", f"{_plural(len(failed), 'rule')} with action ignore failed: {_named(failed)}"
+        return "firing", f"{_plural(len(failed), 'rule')} with action ignore failed: {named(failed)}"
     return "good", "no rule with action ignore failed"
 
 
@@ -202,20 +203,20 @@ def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str
     stats = facts.stats
     if decision.trigger == "error_drop_threshold" and stats is not None and stats.input_count and stats.dropped_count:
         droppers = sorted((r for r in stats.rules if r.action_if_failed == "drop" and r.failed_count), key=lambda r: -(r.failed_count or 0))
-        most = f": {_named(tuple(droppers))}" if droppers else ""
+        most = f": {named(droppers)}" if droppers else ""
         return (
             f"dropped {percent(stats.dropped_count, stats.input_count)} of its rows ({stats.dropped_count:,} of {stats.input_count:,}), "
             f"threshold {number(policy.error_drop_threshold)} %{most}"
         )
     if decision.trigger == "ignored_rules":
         failed = ignored_failures(facts)
-        return f"broke {_plural(len(failed), 'rule')} with action ignore: {_named(failed)}"
+        return f"broke {_plural(len(failed), 'rule')} with action ignore: {named(failed)}"
     if decision.trigger == "completion":
         if stats is not None and stats.output_count is not None:
             return f"run completed: {stats.output_count:,} rows written of {stats.input_count:,}"
         return "run completed"
     if facts.failed_rules:
-        return f"stopped by {_plural(len(facts.failed_rules), 'rule')} with action fail: {_named(facts.failed_rules)}"
+        return f"stopped by {_plural(len(facts.failed_rules), 'rule')} with action fail: {named(facts.failed_rules)}"
     return f"failed: {decision.reason}" if decision.trigger == "failure" else decision.reason
 
 
@@ -297,17 +298,20 @@ def _or_unknown(value: float | None) -> float | str:
     return "unknown" if value is None else value
 
 
-def _named(results: tuple[RuleResult, ...]) -> str:
-    shown = [
-        f"{r.name} ({r.failed_count:,} rows, {r.failed_percentage:g} %)" if r.failed_count is not None else r.name
-        for r in results[:RULES_IN_SUMMARY]
-    ]
-    more = len(results) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+def named(results: Sequence[RuleResult]) -> str:
+    """The worst rules for a sentence: `a (8,255 rows, 2.45 %), b (1 row, 0.01 %) and 4 more`."""
+
+    def one(result: RuleResult) -> str:
+        if result.failed_count is None:
+            return result.name
+        return f"{result.name} ({_plural(result.failed_count, 'row')}, {result.failed_percentage:g} %)"
+
+    more = len(results) - RULES_IN_SUMMARY
+    return ", ".join(one(r) for r in results[:RULES_IN_SUMMARY]) + (f" and {more} more" if more > 0 else "")
 
 
 def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _ended(status: RunStatus) -> str:

@@ -51,7 +51,7 @@ def show_stats(console: Console, stats: RunStats) -> None:
     counts.add_row("with an error", number(stats.error_count), percent(stats.error_percentage))
     counts.add_row("dropped", number(stats.dropped_count), percent(stats.error_drop_percentage))
     counts.add_row("written", number(stats.output_count), percent(stats.output_percentage))
-    counts.caption = f"counted while writing, by {stats.counting}; {'exact' if stats.exact else 'not exact'}; {seconds:.1f} s"
+    counts.caption = f"counted by {stats.counting}; {'exact' if stats.exact else 'not exact'}; {seconds:.1f} s"
     console.print(counts)
     rules = _table("rule", "if it fails", "status", "rows failed", "of the input", right=(3, 4))
     for rule in stats.rules:

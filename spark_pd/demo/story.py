@@ -63,6 +63,7 @@ def run_demo(console: Console | None = None) -> bool:
 
 def _bad_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
     console.rule("1. The flights as they came")
+    console.print(f"Rules of {RULES.name} are counted while the job writes. From {THRESHOLD} % of the rows dropped, somebody is to know.")
     run = _run(console, monitor, flights, folder / "flown")
     show_incidents(console, "Open incidents", pagerduty.open_incidents())
     problems = _wrong_counts(run, count_rows(folder / "flights.parquet"), folder / "flown")
@@ -74,6 +75,7 @@ def _bad_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Pat
 
 def _corrected_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
     console.rule("2. The flights as upstream sends them once it is repaired")
+    console.print("The same job and rules: a run that finds a table good resolves what is open for it.")
     run = _run(console, monitor, repaired(flights), folder / "flown")
     show_incidents(console, "All incidents", pagerduty.incidents())
     # No rule of the corrected run drops anything: what it wrote is what it was given.

@@ -21,7 +21,7 @@ else:  # a generic class from marshmallow 4 on only
     Field = fields.Field
 
 # ASCII and plain: float() alone would also take "1_000", "nan" and the digits of every script.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Kind(Field):

@@ -16,6 +16,7 @@ from spark_pd.settings import user_config
 REFERENCES = "env:NAME, file:path, databricks:scope/key or cerberus:path#key"
 
 _LITERAL = re.compile(r"[A-Za-z0-9]{32}")  # Events API v2: "Length of 'routing_key' is incorrect (should be 32 characters)"
+_LIKE_A_KEY = re.compile(r"(?=.*\d)[A-Za-z0-9]{28,}")  # a few characters may have been lost
 _UNRESOLVED = re.compile(r"\{\{\s*secrets/(?P<path>[\w.@-]+/[\w.@-]+)\s*\}\}", re.ASCII)
 # Of a Databricks secret (its API's limit), and of a key in a Cerberus secret.
 _NAMES = {"databricks": re.compile(r"[\w.@-]{1,128}", re.ASCII), "cerberus": re.compile(r"[^\s:#]+")}
@@ -75,8 +76,8 @@ def _known_scheme(scheme: str) -> str:
 def _named(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> SecretReference:
     """The reference that `name` is under spark-expectations' `secret_type`."""
     kind = values["secret_type"]
-    # A key here would be shown in every log line that shows the reference.
-    if _LITERAL.fullmatch(name) and re.search(r"\d", name):
+    # As a name, a key would be shown wherever the reference is.
+    if _LIKE_A_KEY.fullmatch(name):
         raise ValidationError(
             f"the key's name, since {user_config.secret_type} is {kind}, and this looks like the key itself; "
             f"keep the key in {kind} and give its name, or give a reference ({REFERENCES})"

@@ -1,0 +1,88 @@
+"""Docs are tests: every Python example runs in its order, every shell example is a command that there is, every YAML one loads."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import spark_pd
+from spark_pd.cli import main
+from spark_pd.rules import load_rules
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_the_python_examples_run_in_their_order(page, spark, pagerduty, monkeypatch):
+    monkeypatch.setenv("PAGERDUTY_KEY", pagerduty.key)
+    monkeypatch.setenv("SPARK_EXPECTATIONS_NOTIFICATIONS_PAGERDUTY_WEBHOOK_URL", pagerduty.url)
+    names: dict[str, Any] = {"spark": spark, "spark_pd": spark_pd}
+    try:
+        for number, block in enumerate(blocks(page, "python"), 1):
+            exec(compile(block, f"{page.name} example {number}", "exec"), names)
+            for name in [n for n in names if n.startswith("test_")]:
+                pagerduty.reset()
+                names.pop(name)(spark, pagerduty)
+    finally:
+        for table in ("orders", "orders_daily"):
+            spark.sql(f"DROP TABLE IF EXISTS {table}")
+        if "monitor" in names:
+            names["monitor"].uninstall()
+
+
+def test_the_first_example_opens_the_incidents_that_the_text_quotes(spark, pagerduty, monkeypatch):
+    monkeypatch.setenv("PAGERDUTY_KEY", pagerduty.key)
+    monkeypatch.setenv("SPARK_EXPECTATIONS_NOTIFICATIONS_PAGERDUTY_WEBHOOK_URL", pagerduty.url)
+    names: dict[str, Any] = {"spark": spark}
+    exec(blocks(ROOT / "README.md", "python")[0], names)
+    spark.sql("DROP TABLE IF EXISTS orders")
+    names["monitor"].uninstall()
+    quoted = re.search(r"an incident \*(.+?)\*", (ROOT / "README.md").read_text())
+    assert quoted is not None
+    assert quoted.group(1) in [i.summary for i in pagerduty.open_incidents()]
+    assert len(pagerduty.open_incidents()) == 2
+
+
+def test_the_shell_examples_are_commands_that_there_are():
+    commands = [
+        shlex.split(line[2:], comments=True)
+        for page in PAGES
+        for block in blocks(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ spark-pd")
+    ]
+    assert commands
+    for _, *arguments in commands:
+        result = CliRunner().invoke(main, [*arguments, "--help"])
+        assert result.exit_code == 0, (arguments, result.output)
+
+
+def test_the_yaml_examples_are_rules(tmp_path):
+    examples = [block for page in PAGES for block in blocks(page, "yaml") if "rules" in (yaml.safe_load(block) or {})]
+    assert examples
+    for block in examples:
+        (tmp_path / "rules.yaml").write_text(block)
+        assert load_rules(tmp_path / "rules.yaml")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_the_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)?(#[^)]+)?\)", page.read_text()):
+        file, anchor = target
+        other = (page.parent / file).resolve() if file else page
+        assert other.exists(), f"{page.name}: {file}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(), flags=re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor[1:] in slugs, f"{page.name}: {file}{anchor}"

@@ -1,0 +1,128 @@
+"""Rules from lists and files: every mistake in one error, NULL means the default."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spark_pd
+from spark_pd.model import Rule
+from spark_pd.rules import COLUMNS, load_rules
+
+ROW = {"rule": "r", "expectation": "x > 0"}
+
+
+def test_the_defaults_are_row_dq_ignore_active():
+    assert load_rules([ROW]) == (Rule(name="r", expectation="x > 0"),)
+    assert (load_rules([ROW])[0].rule_type, load_rules([ROW])[0].action_if_failed, load_rules([ROW])[0].is_active) == (
+        "row_dq",
+        "ignore",
+        True,
+    )
+
+
+def test_null_and_empty_and_nan_mean_the_default():
+    nothing = dict.fromkeys(set(COLUMNS) - {"rule", "expectation"})
+    assert load_rules([{**nothing, **ROW}]) == load_rules([ROW])
+    assert load_rules([{**ROW, "tag": "", "error_drop_threshold": float("nan")}]) == load_rules([ROW])
+
+
+def test_a_rule_is_taken_as_it_is_and_checked_too():
+    rule = Rule(name="r", expectation="x > 0", action_if_failed="drop", tag="t")
+    assert load_rules([rule]) == (rule,)
+    with pytest.raises(spark_pd.RulesError, match="action_if_failed"):
+        load_rules([Rule(name="r", expectation="x", action_if_failed="dorp")])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rule": None}, "'rule' is missing"),
+        ({"expectation": ""}, "'expectation' is missing"),
+        ({"expectation": 5}, "expectation"),
+        ({"action_if_failed": "dorp"}, "expected one of ignore, drop, fail"),
+        ({"rule_type": "rowdq"}, "expected one of row_dq, agg_dq, query_dq"),
+        ({"rule_type": "agg_dq"}, "does not evaluate"),
+        ({"is_active": "yes"}, "is_active"),
+        ({"is_active": 1}, "is_active"),
+        ({"error_drop_threshold": 101}, "0 to 100"),
+        ({"error_drop_threshold": "15,5"}, "error_drop_threshold"),
+        ({"error_drop_threshold": True}, "error_drop_threshold"),
+        ({"actoin_if_failed": "drop"}, "did you mean 'action_if_failed'?"),
+        ({"zzz": 1}, "expected one of rule"),
+    ],
+)
+def test_each_mistake_says_where_and_what_was_expected(change, says):
+    with pytest.raises(spark_pd.RulesError) as raised:
+        load_rules([{**ROW, **change}])
+    assert says in str(raised.value)
+    assert "rule 1" in str(raised.value) or "'r'" in str(raised.value)
+
+
+def test_all_mistakes_come_together_with_the_duplicates():
+    with pytest.raises(spark_pd.RulesError) as raised:
+        load_rules([ROW, ROW, {**ROW, "is_active": "maybe"}, 7, {"expectation": "x"}])
+    assert len(raised.value.mistakes) == 4
+    assert "4 mistakes in the rules" in str(raised.value)
+
+
+def test_rules_of_another_table_or_product_are_left_out_and_may_share_a_name():
+    rows = [{**ROW, "table_name": "A.b", "product_id": "p"}, {**ROW, "table_name": "c"}, {**ROW, "product_id": "q", "table_name": "a.b"}]
+    assert [r.table_name for r in load_rules(rows, table="`a`.`B`", product_id="p")] == ["A.b"]
+    assert len(load_rules([{**ROW, "table_name": "x"}])) == 1
+
+
+def test_inactive_rules_of_every_type_are_fine():
+    assert load_rules([{**ROW, "rule_type": "query_dq", "is_active": "false"}])[0].is_active is False
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml", "json", "csv"])
+def test_files_of_each_kind_give_the_same_rules(tmp_path: Path, suffix: str):
+    rows = [{"rule": "a", "expectation": "x > 0", "action_if_failed": "drop"}, {"rule": "b", "expectation": "y in ('k', 'l')"}]
+    file = tmp_path / f"rules.{suffix}"
+    if suffix == "csv":
+        file.write_text("rule,expectation,action_if_failed,is_active\na,x > 0,drop,true\nb,\"y in ('k', 'l')\",,\n")
+    else:
+        file.write_text(json.dumps(rows))  # JSON is YAML too
+    assert load_rules(file) == load_rules(str(file)) == load_rules(rows)
+    if suffix != "csv":
+        file.write_text(json.dumps({"rules": rows}))
+        assert load_rules(file) == load_rules(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("r.yaml", "a: [1"), ("r.json", "{"), ("r.yaml", "a: 1"), ("r.json", "3"), ("r.csv", "rule\na,b,c\n")]
+)
+def test_a_file_that_is_no_list_of_rules_says_so(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(spark_pd.RulesError, match=r"r\.(yaml|json|csv)"):
+        load_rules(tmp_path / name)
+
+
+def test_a_missing_file_and_what_is_no_source_of_rules():
+    with pytest.raises(spark_pd.RulesError, match="could not be read"):
+        load_rules("no/such/rules.yaml")
+    with pytest.raises(spark_pd.UsageError, match="int"):
+        load_rules(5)
+    with pytest.raises(spark_pd.UsageError, match="needs a Spark session"):
+        load_rules("db.rules")
+    assert load_rules(None) == ()
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from([*COLUMNS, "x"]), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)),
+        max_size=4,
+    )
+)
+def test_whatever_is_given_is_rules_or_one_error_with_every_mistake(rows):
+    try:
+        loaded = load_rules(rows)
+    except spark_pd.RulesError as error:
+        assert error.mistakes  # noqa: PT017
+    else:
+        assert len({r.name for r in loaded}) == len(rows)

@@ -1,0 +1,186 @@
+"""What each setting may be, and what it is where nobody sets it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from spark_pd import SettingsError, user_config
+from spark_pd.model import Secret
+from spark_pd.settings import SETTINGS, Settings, load_settings
+
+ENABLED = user_config.se_notifications_enable_pagerduty
+THRESHOLD = user_config.se_notifications_on_error_drop_threshold
+URL = user_config.se_notifications_pagerduty_webhook_url
+
+
+def load(name: str, value: Any) -> Settings:
+    return load_settings({name: value}, environ={})
+
+
+def field(settings: Settings, path: str) -> Any:
+    name, _, entry = path.partition(".")
+    value = getattr(settings, name)
+    return value[entry] if entry else value
+
+
+def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> None:
+    settings = load_settings(environ={})
+    assert settings == Settings()
+    assert not settings.enabled
+    assert settings.integration_key is None
+    assert dict(settings.on) == {
+        "start": False,
+        "completion": False,
+        "failure": True,
+        "error_drop_threshold": False,
+        "ignored_rules": False,
+    }
+    assert dict(settings.severity) == {
+        "start": "info",
+        "completion": "info",
+        "failure": "critical",
+        "error_drop_threshold": "error",
+        "ignored_rules": "warning",
+    }
+    assert (settings.error_drop_threshold, settings.deadline, settings.region) == (100.0, 5.0, "us")
+    assert (settings.strict, settings.on_config_error, settings.on_unknown) == (False, "raise", "log")
+    assert (settings.counting, settings.exceptions) == ("auto", "scrubbed")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_default_is_a_value_that_its_own_setting_accepts(setting: Any) -> None:
+    assert setting.kind.deserialize(setting.default) == setting.default
+    assert field(Settings(), setting.field) == setting.default
+    assert setting.doc.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "expected"),
+    [
+        *((user_config.spark_pd_strict, word, "strict", True) for word in (True, "true", "TRUE", "True", " true ")),
+        *((user_config.se_notifications_on_fail, word, "on.failure", False) for word in (False, "false", "FALSE", "False")),
+        *(
+            (THRESHOLD, value, "error_drop_threshold", 15.5)
+            for value in (15.5, "15.5", " 15.5 ", "1.55e1", Decimal("15.5"), Fraction(31, 2))
+        ),
+        *((THRESHOLD, value, "error_drop_threshold", 0.0) for value in (0, 0.0, "0", "0.0", "-0")),
+        *((THRESHOLD, value, "error_drop_threshold", 100.0) for value in (100, "100", "100.", "+100")),
+        (THRESHOLD, ".5", "error_drop_threshold", 0.5),
+        (user_config.spark_pd_deadline, 0, "deadline", 0.0),
+        (user_config.spark_pd_deadline, "2.5", "deadline", 2.5),
+        (user_config.spark_pd_region, "EU", "region", "eu"),
+        (user_config.spark_pd_severity_failure, "Warning", "severity.failure", "warning"),
+        (user_config.spark_pd_on_config_error, "disable", "on_config_error", "disable"),
+        (user_config.spark_pd_on_unknown, "page", "on_unknown", "page"),
+        (user_config.spark_pd_counting, "two_pass", "counting", "two_pass"),
+        (user_config.spark_pd_details_exceptions, "full", "exceptions", "full"),
+        (user_config.secret_type, "Databricks", "secret_type", "databricks"),
+        (user_config.secret_type, "CERBERUS", "secret_type", "cerberus"),
+        (user_config.secret_type, "", "secret_type", None),
+        (user_config.spark_pd_environment, " prod ", "environment", "prod"),
+        (user_config.spark_pd_environment, "", "environment", None),
+        (user_config.spark_pd_product_id, None, "product_id", None),
+        (user_config.se_job_metadata, '{"dag": "orders",\n "task": "load"}', "job_metadata", '{"dag": "orders",\n "task": "load"}'),
+        *(
+            (URL, url, "url", url)
+            for url in (
+                "https://events.eu.pagerduty.com/v2/enqueue",
+                "https://gateway.example.com:8443/pagerduty",
+                "http://127.0.0.1:8080/v2/enqueue",
+                "http://localhost:1",
+                "http://[::1]:8080",
+            )
+        ),
+    ],
+)
+def test_good_values(name: str, value: Any, path: str, expected: Any) -> None:
+    actual = field(load(name, value), path)
+    assert actual == expected
+    assert type(actual) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *((ENABLED, value, "true or false") for value in ("yes", "no", "on", "1", 1, 0, 1.0, "", "t", None, [], "truee")),
+        *(
+            (THRESHOLD, value, "a percentage from 0 to 100")
+            for value in (
+                101,
+                -1,
+                "15,5",
+                "NaN",
+                float("nan"),
+                float("inf"),
+                "inf",
+                True,
+                "",
+                None,
+                "1_0",
+                "0x10",
+                "\u0661\u0665",
+                "15%",
+                [15],
+            )
+        ),
+        (THRESHOLD, 10**400, "a percentage from 0 to 100"),
+        (THRESHOLD, "1e400", "a percentage from 0 to 100"),
+        (THRESHOLD, Decimal("NaN"), "a percentage from 0 to 100"),
+        (THRESHOLD, Decimal("sNaN"), "a percentage from 0 to 100"),
+        (THRESHOLD, "100.00001", "a percentage from 0 to 100"),
+        *((user_config.spark_pd_deadline, value, "a number of seconds from 0") for value in (-0.1, "5s", "", None, "nan", 86_401)),
+        (user_config.spark_pd_region, "uk", "us or eu"),
+        (user_config.spark_pd_region, None, "us or eu"),
+        (user_config.spark_pd_severity_start, "high", "critical, error, warning or info"),
+        (user_config.spark_pd_severity_start, 1, "critical, error, warning or info"),
+        (user_config.secret_type, "vault", "cerberus or databricks"),
+        (user_config.spark_pd_counting, "fast", "auto, operator, observation or two_pass"),
+        (user_config.spark_pd_details_exceptions, "none", "class, scrubbed or full"),
+        (user_config.spark_pd_on_unknown, "raise", "log or page"),
+        (user_config.spark_pd_environment, 2024, "text on one line; put a number in quotes"),
+        (user_config.spark_pd_environment, "prod\nus", "text on one line"),
+        *(
+            (URL, url, "a URL such as https://")
+            for url in (
+                "events.pagerduty.com",
+                "ftp://x.example",
+                "https://",
+                "https://x:port",
+                "https://[::1",
+                "https://x\\@y",
+                "https://a b",
+                5,
+            )
+        ),
+        (URL, "http://events.pagerduty.com/v2/enqueue", "https, since http is for this machine only"),
+        (URL, "http://localhost.example.com", "https, since http is for this machine only"),
+        (URL, "https://user@events.pagerduty.com", "without a user or password"),
+        (URL, "https://events.pagerduty.com/?a=b", "without a query or fragment"),
+        (URL, "https://events.pagerduty.com/#top", "without a query or fragment"),
+        (user_config.cbs_url, "http://cerberus.example.com", "https, since http is for this machine only"),
+    ],
+)
+def test_bad_values_are_mistakes_that_say_what_was_expected(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(name, value)
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith(f"{name} (from config) is ")
+    assert expected in mistake.split("; expected ", 1)[1]
+    assert "\n" not in mistake
+
+
+def test_a_mistake_shows_the_value_but_no_password_and_no_query_of_a_url() -> None:
+    with pytest.raises(SettingsError, match=r"is 'https://\*\*\*\*@events\.pagerduty\.com/\?\*\*\*\*'; expected") as caught:
+        load(URL, "https://me:hunter2@events.pagerduty.com/?sig=abc")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"is 'x{19}\.x{19}\.x{17}\.\.\.'; expected"):
+        load(user_config.spark_pd_region, ("x" * 19 + ".") * 50)
+
+
+def test_a_secret_in_a_setting_that_takes_none_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"is \*\*\*\*; expected text on one line"):
+        load(user_config.spark_pd_environment, Secret("hunter2"))
