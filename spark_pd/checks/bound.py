@@ -56,7 +56,7 @@ def written(ledger: Ledger, evaluations: Sequence[Evaluation]) -> Reading:
     filled it. All that count must agree.
     """
     writes = writes_of(ledger)
-    if not writes:
+    if not writes or not ledger.complete:
         return Unknown(NEVER_WRITTEN if ledger.complete else STILL_RUNNING)
     chosen: list[Evaluation] = []
     for write in writes:

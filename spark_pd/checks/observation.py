@@ -72,7 +72,7 @@ class ObservationCounter:
 def observed(ledger: Ledger) -> Reading:
     """The counts that the writes observed, or in Delta's case the executions nested in them. All must agree."""
     writes = writes_of(ledger)
-    if not writes:
+    if not writes or not ledger.complete:
         return Unknown(NEVER_WRITTEN if ledger.complete else STILL_RUNNING)
     found: set[tuple[int, ...]] = set()
     for write in writes:

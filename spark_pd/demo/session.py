@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Spark's own console appender, at the level of errors: its warnings about this machine are no part of the story.
+# The last logger is the one that PySpark looks at: with a level other than the root's it announces a new one.
 LOGGING = """\
 rootLogger.level = error
 rootLogger.appenderRef.stdout.ref = console
@@ -19,6 +20,8 @@ appender.console.name = console
 appender.console.target = SYSTEM_ERR
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n
+logger.pyspark.name = org.apache.spark.api.python.PythonGatewayServer
+logger.pyspark.level = error
 """
 
 

@@ -1,0 +1,77 @@
+"""What PagerDuty's state adds to the wall time of a run: well, refusing, answering 500, hanging, not enabled.
+
+    python benchmarks/delivery.py [--rounds 5] [--deadline 5]
+
+The same job in every cell (1,000,000 rows, two rules, a write that keeps nothing), interleaved. The time is that of the whole block less
+that of the same block of the same round without PagerDuty enabled. The counts are checked in every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+from pyspark.sql import SparkSession
+
+import spark_pd
+from spark_pd.sandbox import Sandbox
+
+RULES = [
+    {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
+    {"rule": "below", "expectation": "id < 999000", "action_if_failed": "ignore"},
+]
+ROWS = 1_000_000
+ON = {"spark.pd.on.error_drop_threshold": True, "spark.pd.limit.error_drop_threshold": 5, "spark.pd.on.ignored_rules": True}
+
+
+def block(spark: SparkSession, config: dict[str, object]) -> tuple[float, set[str]]:
+    """The seconds of one run, and what became of its alerts."""
+    monitor = spark_pd.install(spark, {**ON, **config})
+    started = time.perf_counter()
+    with monitor.run("benchmark", rules=RULES) as run:
+        run.check(spark.range(ROWS)).write.format("noop").mode("overwrite").save()
+    seconds = time.perf_counter() - started
+    assert run.stats is not None
+    assert (run.stats.dropped_count, run.stats.exact) == (ROWS // 10, True)
+    return seconds, {delivery.status for delivery in run.deliveries}
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--deadline", type=float, default=5.0)
+    arguments = parser.parse_args()
+    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    with Sandbox() as sandbox:
+        well = {**sandbox.config, "spark.pd.deadline": arguments.deadline}
+        gone = {**well, "spark.expectations.notifications.pagerduty.webhook.url": "http://127.0.0.1:9/"}
+        cells = {"not enabled": ({}, None), "well": (well, None), "refused": (gone, None), "500": (well, "500"), "hang": (well, "hang")}
+        seconds: dict[str, list[float]] = {name: [] for name in cells}
+        became: dict[str, set[str]] = {name: set() for name in cells}
+        for number in range(arguments.rounds + 1):  # the first round warms up
+            for name, (config, fault) in cells.items():
+                sandbox.clear_faults()
+                if fault:
+                    sandbox.fault(fault)
+                took, statuses = block(spark, config)
+                if number:
+                    seconds[name].append(took)
+                    became[name] |= statuses
+    base = seconds["not enabled"]
+    print(f"deadline {arguments.deadline:g} s, {arguments.rounds} rounds, PySpark {spark.version}\n")
+    print("| PagerDuty | added, median (ms) | min | max | alerts |\n| --- | ---: | ---: | ---: | --- |")
+    for name, values in seconds.items():
+        added = sorted(1000 * (value - reference) for value, reference in zip(values, base, strict=True))
+        print(f"| {name} | {statistics.median(added):.0f} | {added[0]:.0f} | {added[-1]:.0f} | {', '.join(sorted(became[name]))} |")
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
