@@ -15,12 +15,17 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
 
 @pytest.fixture(scope="session")
-def oracles() -> Path:
-    """The folder of what others wrote, to check our work against; skips where it is absent."""
-    folder = Path(os.environ.get("SPARK_PD_ORACLES", Path(__file__).parent / "../shared/oracles"))
-    if not folder.is_dir():
-        pytest.skip(f"no oracles in {folder}; set SPARK_PD_ORACLES")
-    return folder
+def oracles_folder() -> Path:
+    """Where the oracles are, if they are: what others wrote, to check our work against."""
+    return Path(os.environ.get("SPARK_PD_ORACLES", Path(__file__).parent / "../shared/oracles"))
+
+
+@pytest.fixture(scope="session")
+def oracles(oracles_folder: Path) -> Path:
+    """The folder of the oracles; skips where it is absent."""
+    if not oracles_folder.is_dir():
+        pytest.skip(f"no oracles in {oracles_folder}; set SPARK_PD_ORACLES")
+    return oracles_folder
 
 
 @pytest.fixture(scope="session")

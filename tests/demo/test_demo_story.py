@@ -20,4 +20,4 @@ def test_the_demo_opens_incidents_resolves_them_and_leaves_nothing(tmp_path):
     assert "9,430" in done.stdout
     assert "opened 2 incidents, and the corrected run resolved them" in done.stdout
     assert "Traceback" not in done.stderr
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("spark_pd-demo", "spark-warehouse", "metastore"))] == []
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,9 +28,13 @@ def install(spark: Any, pagerduty: Any) -> Iterator[Callable[..., spark_pd.Monit
 
 
 @pytest.fixture(scope="session")
-def openapi_validator(oracles: Any) -> Any:
+def openapi_validator(oracles_folder: Path) -> Any:
+    """PagerDuty's own word on an event; None where the oracles are absent (tests/pagerduty skips there, with the reason)."""
+    file = oracles_folder / "pagerduty-events-v2.openapi.json"
+    if not file.is_file():
+        return None
     validator = pytest.importorskip("openapi_schema_validator")
-    spec = json.loads((oracles / "pagerduty-events-v2.openapi.json").read_text())
+    spec = json.loads(file.read_text())
     schema = spec["paths"]["/enqueue"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     return validator.OAS30Validator({**schema, "components": spec["components"]})
 
@@ -41,7 +46,7 @@ def _events_hold_against_openapi(request: pytest.FixtureRequest) -> Iterator[Non
         return
     sandbox, validator = request.getfixturevalue("pagerduty"), request.getfixturevalue("openapi_validator")
     yield
-    if sandbox.events:
+    if validator is not None:
         for event in sandbox.events:
             assert not list(validator.iter_errors(event)), event
     refused = [r for r in sandbox.requests if r.status == 400]
