@@ -18,7 +18,7 @@ from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.secrets import resolve
-from spark_pd.settings import Settings, load_settings
+from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.triggers import TriggerPolicy
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def install(
     if lifecycle not in (False, "auto"):
         raise UsageError(f"lifecycle is True, False or 'auto', not {lifecycle!r}")
     active: Any = session.active_session() if spark is None else spark
-    settings = load_settings(config, spark_conf=session.settings_of(active), config_file=config_file)
+    settings = load_settings(config, spark_conf=session.settings_of(active, setting_names()), config_file=config_file)
     monitor = Monitor(active, settings)
     _installed.put(active, monitor)
     return monitor

@@ -39,6 +39,11 @@ def spellings(name: str) -> tuple[str, ...]:
     return (name, f"spark.{name}") if name.startswith("se.") else (name,)
 
 
+def setting_names() -> tuple[str, ...]:
+    """Every name that a setting may be given under."""
+    return tuple(spelling for setting in SETTINGS for name in (setting.name, *setting.also) for spelling in spellings(name))
+
+
 def environment_name(name: str) -> str:
     """The environment variable of a setting: upper case, dots to underscores."""
     return name.upper().replace(".", "_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -32,16 +33,20 @@ def active_session() -> Any:
     return session
 
 
-def settings_of(spark: Any) -> dict[str, str]:
-    """The session's settings that may be ours, by name. What Spark refuses to tell (serverless) is left out."""
-    found: dict[str, str] = {}
-    if is_connect(spark):
-        with suppress(Exception):
-            found.update(dict(spark.conf.getAll))
-    else:
-        with suppress(Exception):
-            found.update({pair._1(): pair._2() for pair in _pairs(spark._jsparkSession.conf().getAll())})
-    return {name: value for name, value in found.items() if name.startswith(SETTING_PREFIXES)}
+def settings_of(spark: Any, names: Iterable[str]) -> dict[str, str]:
+    """The session's settings that may be ours, by name.
+
+    Where Spark does not list its configuration (a shared cluster, serverless), it is asked for each of `names`; what it refuses to tell is
+    left out, and install goes on with the rest.
+    """
+    try:
+        found = dict(spark.conf.getAll) if is_connect(spark) else {p._1(): p._2() for p in _pairs(spark._jsparkSession.conf().getAll())}
+    except Exception:
+        found = {}
+        for name in names:
+            with suppress(Exception):
+                found[name] = spark.conf.get(name, None)
+    return {name: value for name, value in found.items() if value is not None and name.startswith(SETTING_PREFIXES)}
 
 
 def _pairs(scala_map: Any) -> list[Any]:

@@ -221,3 +221,21 @@ def test_the_block_may_write_by_run_write_to_a_table_or_a_folder(spark, install,
     assert spark.read.parquet(str(tmp_path / "out")).count() == 90
     assert sorted(p.name for p in (tmp_path / "out").glob("part=*")) == ["part=0", "part=1"]
     assert run.stats.output_count == 90
+
+
+def test_where_spark_does_not_list_its_configuration_it_is_asked_name_by_name(spark, install):
+    class Refusing:
+        """A configuration as on a shared or serverless cluster: it does not list, and refuses to tell some."""
+
+        def get(self, name: str, default: Any = None) -> Any:
+            if name == "spark.pd.deadline":
+                raise PermissionError(name)
+            return {"spark.pd.environment": "prod", "spark.se.streaming.secret.type": None}.get(name, default)
+
+    class Session:
+        conf = Refusing()
+
+    from spark_pd.settings import setting_names
+    from spark_pd.spark.session import settings_of
+
+    assert settings_of(Session(), setting_names()) == {"spark.pd.environment": "prod"}
