@@ -225,7 +225,7 @@ public class CheckExec extends FilterExec {
     StringBuilder b = new StringBuilder("do {\n");
     b.append(evaluateRequiredVariables(columns, input, condition().references()));
     String any = ctx.freshName("sparkPdAny"), dropped = ctx.freshName("sparkPdDropped");
-    b.append("\n" + tally + ".rows++;\nlong " + any + " = 0L;\nboolean " + dropped + " = false;\n");
+    b.append("\n" + tally + ".rows++;\nboolean " + any + " = false, " + dropped + " = false;\n");
     for (int w = 0; w < masks.size(); w++) {
       List plain = new ArrayList(), interpreted = new ArrayList();
       terms((Expression) masks.get(w), plain, interpreted);
@@ -233,9 +233,9 @@ public class CheckExec extends FilterExec {
       b.append("long " + mask + " = 0L;\n");
       for (int g = 0; g < plain.size(); g += GROUP) b.append(group(ctx, plain.subList(g, Math.min(g + GROUP, plain.size())), input, columns, mask));
       for (int g = 0; g < interpreted.size(); g += GROUP) b.append(group(ctx, interpreted.subList(g, Math.min(g + GROUP, interpreted.size())), input, columns, mask));
-      b.append("if (" + mask + " != 0L) { " + any + " = 1L; " + dropped + " |= " + tally + ".fail(" + (Check.RULES + Check.WORD * w) + ", " + mask + ", " + check.drop[w] + "L); }\n");
+      b.append("if (" + mask + " != 0L) { " + any + " = true; " + dropped + " |= " + tally + ".fail(" + (Check.RULES + Check.WORD * w) + ", " + mask + ", " + check.drop[w] + "L); }\n");
     }
-    b.append(tally + ".c[" + Check.FAILED + "] += " + any + ";\nif (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; }\n");
+    b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
     b.append(metricTerm(ctx, "numOutputRows") + ".add(1);\n" + consume(ctx, input, null) + "\n} while (false);\n");
     return b.toString();
   }
