@@ -89,6 +89,7 @@ class Keeper:
 
     def _replay(self) -> None:
         foreign: set[str] = set()
+        self._forget_gone()
 
         def route(entry: Entry) -> Channel | str:
             channel = self._route(entry)
@@ -133,6 +134,14 @@ class Keeper:
         if task is not None:
             return task.delivery is None
         return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry)
+
+    def _forget_gone(self) -> None:
+        """Forget what another process sent of what this one had queued."""
+        names = frozenset(self._outbox.names())
+        with self._lock:
+            done = [id for id, task in self._mine.items() if task.delivery and task.entry and task.entry.name not in names]
+            for id in done:
+                del self._mine[id]
 
     def _forget(self, entry: Entry) -> None:
         with self._lock:

@@ -36,7 +36,9 @@ class Task:
                 logger.debug("%s %s: too late, %s", self.alert.trigger, self.alert.state, delivery.status)
                 return
             self.delivery = delivery
-        level = logging.WARNING if delivery.status in ("failed", "dead") else logging.INFO
+        # Without time the outbox is where it was meant to go.
+        as_asked = delivery.status in ("sent", "suppressed") or (delivery.status == "queued" and self.seconds == 0)
+        level = logging.INFO if as_asked else logging.WARNING
         logger.log(
             level,
             "%s %s on %s: %s, %s [%s]",

@@ -26,7 +26,8 @@ class Outcome:
     status: Literal["sent", "dead", "queued", "dropped"]
     reason: str
     tried: bool = False
-    """Whether PagerDuty was asked."""
+    """Whether it was given to its channel."""
+    attempts: int = 0
 
 
 def replay(
@@ -34,10 +35,10 @@ def replay(
 ) -> Iterator[Outcome]:
     """Send what waits, firing alerts first, until `until` (time.monotonic's clock). An outcome for each entry of a line with a chosen one.
 
-    After a failure nothing more goes to that endpoint: the others would fail as well. `patience` is for how many seconds another
-    sender of the same line is waited for.
+    After a failure nothing more goes to that endpoint, or where it was the key that failed, by that channel: the others would fail as
+    well. `patience` is for how many seconds another sender of the same line is waited for.
     """
-    down: dict[str, str] = {}
+    down: dict[object, str] = {}
     for group in _groups(outbox.waiting()):
         if chosen is not None and not any(map(chosen, group)):
             continue
@@ -50,12 +51,13 @@ def replay(
             yield from (Outcome(entry, "queued", problem or "") for entry in group)
             continue
         endpoint = channel.address().endpoint
-        if endpoint in down:
-            yield from (Outcome(entry, "queued", f"not tried, since another failed: {down[endpoint]}") for entry in group)
+        failed = down.get(endpoint) or down.get(channel)
+        if failed is not None:
+            yield from (Outcome(entry, "queued", f"not tried, since another failed: {failed}") for entry in group)
             continue
         for outcome in _send(outbox, group, channel, until=until, patience=patience):
             if outcome.tried and outcome.status == "queued":
-                down[endpoint] = outcome.reason
+                down[endpoint if outcome.attempts else channel] = outcome.reason
             yield outcome
 
 
@@ -109,4 +111,4 @@ def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, until: fl
         delivery = channel.deliver(verdict.alert, deadline=deadline, only_to=verdict.address.fingerprint)
         conclude(outbox, verdict, delivery)
         status: Literal["sent", "dead", "queued"] = delivery.status if delivery.status in ("sent", "dead") else "queued"
-        yield Outcome(verdict, status, delivery.reason, tried=True)
+        yield Outcome(verdict, status, delivery.reason, tried=True, attempts=delivery.attempts)
