@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from spark_pd.dispatch.submission import Task
 from spark_pd.model import Channel, Delivery, DeliveryStatus
 from spark_pd.outbox import Entry, Outbox, replay
+from spark_pd.outbox.owner import owner_lives
 from spark_pd.outbox.replaying import conclude, drop_older
-from spark_pd.outbox.store import owner_lives
 from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
 
 logger = logging.getLogger("spark_pd.dispatch")

@@ -33,6 +33,8 @@ class Entry:
     state: EntryState = field(default="queued", compare=False)
     reason: str | None = field(default=None, compare=False)
     """Why it was not sent yet, or never will be. None where nobody tried."""
+    revived: bool = field(default=False, compare=False)
+    """Whether somebody asked for it to be sent, dead as it was: then it is never too old."""
 
     @property
     def line(self) -> str:
@@ -52,6 +54,10 @@ class Entry:
         if mine.fingerprint is not None and its.fingerprint is not None:
             return mine.fingerprint == its.fingerprint
         return mine.reference is not None and mine.reference == its.reference
+
+
+class OtherVersion(ValueError):
+    """A file that is whole, and not for us to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def decode(data: bytes) -> Entry:
     if outer.get("sha256") != _digest(_json(fields)):
         raise ValueError("its checksum is not that of its content")
     if fields.get("version") != VERSION:
-        raise ValueError("another version of spark_pd wrote it")
+        raise OtherVersion("another version of spark_pd wrote it")
     try:
         return _entry(fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from spark_pd.model import Address, Alert
-from spark_pd.outbox.entry import Entry, EntryState, FileName, decode, encode, line_of, parse_name
-from spark_pd.outbox.files import PART, locked, settle, write_whole
+from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, decode, encode, line_of, parse_name
+from spark_pd.outbox.files import locked, settle, write_whole
+from spark_pd.outbox.owner import this_process
 from spark_pd.outbox.places import default_folder, is_local
+from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, take_in_leftovers
 
 logger = logging.getLogger("spark_pd.outbox")
 
@@ -32,7 +33,7 @@ TTL = 7 * 86_400.0  # seconds that an alert waits; older news would page somebod
 MOST_FILES = 10_000  # alerts that wait at most
 MOST_BYTES = 256_000_000  # bytes that they take at most
 MOST_DEAD = 1_000  # dead letters, and corrupt files, that are kept; the oldest go first
-_GRACE = 60.0  # seconds after which a file that is not whole will not become so any more
+_SAMPLE = 200  # files whose size stands for that of all: to ask for 10,000 would take a run's time
 
 
 class Outbox:
@@ -71,29 +72,28 @@ class Outbox:
         """Write these alerts down, in their order. For each its entry once that is on the disk, or why it could not be kept."""
         try:
             self._make_folders()
-            names, size = self._names(self._queue), self._size()
+            count, size, last = self._survey()
         except OSError as error:
-            return [_said(error)] * len(mail)
-        last = {name.line: name.stamp for name in names}
+            return [said(error)] * len(mail)
         kept: list[Entry | str] = []
         for alert, address in mail:
-            if len(names) + len(kept) >= self._most_files or size >= self._most_bytes:
-                kept.append(f"it is full: {len(names)} alerts wait in {self.folder}")
+            if count >= self._most_files or size >= self._most_bytes:
+                kept.append(f"it is full: {count} alerts wait in {self.folder}")
                 continue
             line = line_of(address.channel, alert.dedup_key)
             # Where the clock stood back, or another machine's is ahead, what comes later still sorts behind.
             stamp = min(max(self._clock(), last.get(line, -1) + 1, 0), 10**20 - 1)
             last[line] = stamp
-            entry = Entry(id=uuid.uuid4().hex[:12], stamp=stamp, address=address, alert=alert, owner=_me())
+            entry = Entry(id=uuid.uuid4().hex[:12], stamp=stamp, address=address, alert=alert, owner=this_process())
             try:
                 data = encode(entry)
                 write_whole(self._queue / entry.name, data)
             except OSError as error:
-                kept.append(_said(error))
+                kept.append(said(error))
             except Exception as error:  # details of a kind that nobody thought of
                 kept.append(f"it could not be written down ({type(error).__name__})")
             else:
-                size += len(data)
+                count, size = count + 1, size + len(data)
                 kept.append(entry)
         settle(self._queue)
         return kept
@@ -111,20 +111,21 @@ class Outbox:
 
     def note(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Write down why an alert still waits, and the key's fingerprint where it is known by now."""
-        with _logged("the reason why an alert waits was not written down"):
+        with logged("the reason why an alert waits was not written down"):
             self._write_note(entry, reason, fingerprint)
 
     def bury(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Make a dead letter of an alert: nobody tries it again by himself."""
-        with _logged("a dead letter could not be put aside"):
+        with logged("a dead letter could not be put aside"):
             self._write_note(entry, reason, fingerprint)
             (self._queue / entry.name).replace(self._dead / entry.name)
             settle(self._dead)
-        self._keep_few(self._dead)
+        keep_few(self._dead, self._most_dead, notes=self._notes)
 
     def revive(self, entry: Entry) -> bool:
         """Have a dead letter wait again, as somebody asked for. Whether that could be done."""
-        with _logged("a dead letter could not be put back"):
+        with logged("a dead letter could not be put back"):
+            self._write_note(replace(entry, revived=True), entry.reason or "", None)
             (self._dead / entry.name).replace(self._queue / entry.name)
             settle(self._queue)
             return True
@@ -141,12 +142,12 @@ class Outbox:
     def waiting(self, line: str | None = None) -> list[Entry]:
         """The alerts that wait, of one line or all, in order. What is no alert is set aside, what is too old becomes a dead letter."""
         if line is None:
-            self._take_in_leftovers()
+            take_in_leftovers(self._queue)
         found = self._read(self._queue, "queued", line)
         young = []
         for entry in found:
             age = (self._clock() - entry.stamp) / 1e9
-            if age > self._ttl:
+            if age > self._ttl and not entry.revived:
                 logger.warning("an alert is too old to be sent: %s [%s]", entry.alert.trigger, entry.alert.dedup_key)
                 self.bury(
                     entry, f"it waited for more than {self._ttl / 86_400:g} days; before: {entry.reason or 'nobody tried to send it'}"
@@ -176,7 +177,7 @@ class Outbox:
 
     def remove_corrupt(self, path: Path) -> None:
         """Remove a file that was set aside."""
-        with _logged("a corrupt file could not be removed"):
+        with logged("a corrupt file could not be removed"):
             path.unlink(missing_ok=True)
 
     def lock(self, line: str, *, until: float) -> AbstractContextManager[bool]:
@@ -198,26 +199,35 @@ class Outbox:
         for folder in (self._queue, self._dead, self._notes, self._corrupt, self._locks):
             folder.mkdir(exist_ok=True)
 
-    def _names(self, folder: Path) -> list[FileName]:
+    def _names(self, folder: Path, line: str | None = None) -> list[FileName]:
         with os.scandir(folder) as entries:
-            parsed = (parse_name(entry.name) for entry in entries)
+            parsed = (parse_name(entry.name) for entry in entries if line is None or line in entry.name)
             return sorted((name for name in parsed if name is not None), key=lambda name: name.name)
 
-    def _size(self) -> int:
-        total = 0
+    def _survey(self) -> tuple[int, int, dict[str, int]]:
+        """How many alerts wait, about how many bytes they take, and the newest stamp of each line. A run waits for it."""
+        last: dict[str, int] = {}
+        sizes: list[int] = []
+        count = 0
         with os.scandir(self._queue) as entries:
             for entry in entries:
-                with suppress(OSError):
-                    total += entry.stat().st_size
-        return total
+                stamp, _, line = entry.name[:37].partition("-")
+                if len(stamp) != 20 or not stamp.isdecimal():
+                    continue
+                count += 1
+                last[line] = max(last.get(line, -1), int(stamp))
+                if len(sizes) < _SAMPLE:
+                    with suppress(OSError):
+                        sizes.append(entry.stat().st_size)
+        return count, sum(sizes) * count // max(1, len(sizes)), last
 
     def _read(self, folder: Path, state: EntryState, line: str | None) -> list[Entry]:
         try:
-            names = self._names(folder)
+            names = self._names(folder, line)
         except FileNotFoundError:
             return []
         except OSError as error:
-            logger.warning("the outbox cannot be read: %s", _said(error))
+            logger.warning("the outbox cannot be read: %s", said(error))
             return []
         found = []
         for name in names:
@@ -235,48 +245,22 @@ class Outbox:
         except FileNotFoundError:
             return None  # sent meanwhile
         except OSError as error:
-            logger.warning("an alert in the outbox cannot be read: %s", _said(error))
+            logger.warning("an alert in the outbox cannot be read: %s", said(error))
+            return None
+        except OtherVersion:
+            logger.warning("another version of spark_pd wrote an alert in the outbox, and has to send it: %s", path.name)
             return None
         except ValueError as error:
-            self._set_aside(path, str(error))
+            # Where renames are weak it may be under way.
+            if self._trusts_renames() or is_old(path):
+                set_aside(path, self._corrupt, str(error), most=self._most_dead)
             return None
         return entry
-
-    def _set_aside(self, path: Path, why: str) -> None:
-        if not self._trusts_renames() and not self._is_old(path):
-            return  # it may be under way
-        logger.warning("a file in the outbox is no alert and was set aside: %s: %s", path.name, why)
-        with _logged("it could not be set aside"):
-            path.replace(self._corrupt / path.name)
-        self._keep_few(self._corrupt)
-
-    def _take_in_leftovers(self) -> None:
-        """What a process that was killed had written, but not yet renamed."""
-        leftovers: list[Path] = []
-        with suppress(OSError):
-            leftovers = [path for path in self._queue.iterdir() if path.name.endswith(PART) and self._is_old(path)]
-        for path in leftovers:
-            name = path.name[1 : -len(PART)]
-            with suppress(OSError):
-                try:
-                    whole = decode(path.read_bytes()).name == name
-                except ValueError:
-                    whole = False
-                if whole:
-                    path.replace(self._queue / name)
-                else:
-                    path.unlink()
 
     def _trusts_renames(self) -> bool:
         if self._local is None:
             self._local = is_local(self.folder)
         return self._local
-
-    def _is_old(self, path: Path) -> bool:
-        # Far in the future is as good as old: the clock jumped.
-        with suppress(OSError):
-            return abs(time.time() - path.stat().st_mtime) > _GRACE
-        return False
 
     def _with_note(self, entry: Entry) -> Entry:
         note: Any = None
@@ -287,75 +271,30 @@ class Outbox:
         found, address = note.get("fingerprint"), entry.address
         if isinstance(found, str):
             address = replace(address, fingerprint=found)
-        return replace(entry, reason=note["reason"], address=address)
+        return replace(entry, reason=note["reason"], address=address, revived=note.get("revived") is True)
 
     def _write_note(self, entry: Entry, reason: str, fingerprint: str | None) -> None:
         known = fingerprint or entry.address.fingerprint
-        data = json.dumps({"reason": reason, "fingerprint": known, "at": time.time()}).encode("ascii")
+        data = json.dumps({"reason": reason, "fingerprint": known, "revived": entry.revived, "at": time.time()}).encode("ascii")
         write_whole(self._notes / f"{entry.id}.json", data)
 
     def _remove(self, entry: Entry, otherwise: str) -> None:
-        with _logged(f"an alert could not be taken out of the outbox ({otherwise})"):
+        with logged(f"an alert could not be taken out of the outbox ({otherwise})"):
             for folder in (self._queue, self._dead):
                 (folder / entry.name).unlink(missing_ok=True)
         with suppress(OSError):
             (self._notes / f"{entry.id}.json").unlink(missing_ok=True)
 
-    def _keep_few(self, folder: Path) -> None:
-        with suppress(OSError):
-            files = sorted(path for path in folder.iterdir() if path.is_file())
-            for path in files[: max(0, len(files) - self._most_dead)]:
-                logger.warning("removed the oldest of more than %d files in %s: %s", self._most_dead, folder, path.name)
-                path.unlink(missing_ok=True)
-                name = parse_name(path.name)
-                if name is not None:
-                    (self._notes / f"{name.id}.json").unlink(missing_ok=True)
-
 
 def open_outbox(path: str | None) -> Outbox | None:
     """The outbox at `path` (spark.pd.outbox.path), or where that is None the user's own; None where there is no home. No I/O."""
-    folder = default_folder() if path is None else Path(path).expanduser().absolute()
-    return None if folder is None else Outbox(folder)
-
-
-class _logged(suppress):
-    """Suppresses an OSError, and says in the log what could not be done."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(OSError)
-        self._what = what
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        done = super().__exit__(kind, error, trace)
-        if done and error is not None:
-            logger.warning("%s: %s", self._what, _said(error))
-        return bool(done)
-
-
-def owner_lives(entry: Entry) -> bool:
-    """Whether the process that made the entry may still run: it does on this machine, or it is another machine's."""
-    host, _, pid = entry.owner.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit() or os.name != "posix":  # elsewhere kill(pid, 0) is no question
-        return True
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+        folder = default_folder() if path is None else Path(path).expanduser().absolute()
+    except RuntimeError:  # a path below ~, and no home
+        return None
+    return None if folder is None else Outbox(folder)
 
 
 def newest(entries: Iterable[Entry]) -> Entry:
     """The last of a line: its verdict."""
     return max(entries, key=lambda entry: entry.name)
-
-
-def _me() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _said(error: OSError) -> str:
-    """The system's words for an error, with the file that it is about."""
-    where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or type(error).__name__}{where}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -138,6 +139,10 @@ def test_what_waited_too_long_becomes_a_dead_letter_and_is_not_lost(tmp_path: Pa
     assert box.waiting() == []
     (dead,) = box.dead()
     assert dead.reason == "it waited for more than 7 days; before: nobody tried to send it"
+    assert box.revive(dead)  # somebody wants it sent all the same
+    (revived,) = box.waiting()
+    box.note(revived, "the connection was refused")
+    assert box.waiting() == [entry]
 
 
 def test_a_full_outbox_says_so_and_removes_nothing(tmp_path: Path) -> None:
@@ -169,6 +174,16 @@ def test_a_corrupt_file_is_set_aside_reported_and_in_nobodys_way(
     assert box.waiting() == [good]
     assert [file.name for file in box.corrupt()] == [bad.name]
     assert f"is no alert and was set aside: {bad.name}" in caplog.text
+
+
+def test_what_another_version_wrote_is_left_to_it(box: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    (entry,) = keep(box, make_alert())
+    path = box.folder / "queue" / entry.name
+    fields = {**json.loads(path.read_bytes())["entry"], "version": 2}
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    path.write_text(json.dumps({"sha256": digest, "entry": fields}))
+    assert (box.waiting(), box.corrupt(), box.names()) == ([], [], (entry.name,))
+    assert "another version of spark_pd wrote an alert" in caplog.text
 
 
 def test_where_renames_are_weak_a_file_that_may_still_grow_is_left_alone(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
