@@ -95,10 +95,13 @@ class Dispatcher:
 
     def _deliver(self, task: Task) -> None:
         """Have the task's channel deliver it, unless its time is over or it was settled while it waited. Never raises."""
-        if task.delivery is not None or task.channel is None:
+        if task.channel is None:
             return
-        if time.monotonic() >= task.deadline:
+        if task.delivery is None and time.monotonic() >= task.deadline:
             task.expire()
+        if task.delivery is not None:
+            if task.entry is not None:
+                self._keeper().leave(task.entry, task.delivery.reason)
             return
         deadline = task.deadline - min(_MARGIN, task.seconds / 10)
         try:

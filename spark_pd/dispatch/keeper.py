@@ -69,6 +69,11 @@ class Keeper:
             self.wake()
         return delivery
 
+    def leave(self, entry: Entry, reason: str) -> None:
+        """Note that this process does not try it any more: others need not wait for it."""
+        if self._outbox.holds(entry) == "queued":
+            self._outbox.note(entry, reason)
+
     def wake(self) -> None:
         """PagerDuty answers: send what waits for it, in a thread of its own, so that no run's alert waits behind it."""
         with self._lock:
