@@ -6,6 +6,7 @@ rules -> checks -> RunStats -> triggers -> Decision, Alert -> dispatch -> Channe
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -221,6 +222,20 @@ class Delivery:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a channel sends, as the outbox remembers it: enough to know the same place again, and no key."""
+
+    channel: str
+    """The channel's name."""
+    endpoint: str = ""
+    """The URL that events are posted to."""
+    reference: str | None = None
+    """Where the key is kept, such as `env:PAGERDUTY_KEY`. None for a key that was given literally."""
+    fingerprint: str | None = None
+    """`Secret.fingerprint` of the key. None where the key is not known."""
+
+
 class Channel(Protocol):
     """A named destination of alerts."""
 
@@ -228,8 +243,19 @@ class Channel(Protocol):
     def name(self) -> str:
         """The channel's name in deliveries and logs."""
 
-    def deliver(self, alert: Alert, *, deadline: float) -> Delivery:
-        """Deliver one alert before `deadline` (seconds on time.monotonic's clock). Never raises: the Delivery says what went wrong."""
+    @property
+    def barred(self) -> str | None:
+        """Why nothing may be sent from here at all, such as a guard for tests. Such alerts are not kept for later either."""
+
+    def address(self) -> Address:
+        """Where this channel sends. It looks up only keys that cost no network, and never raises."""
+
+    def deliver(self, alert: Alert, *, deadline: float, only_to: str | None = None) -> Delivery:
+        """Deliver one alert before `deadline` (seconds on time.monotonic's clock). Never raises: the Delivery says what went wrong.
+
+        `failed` means that another try may help, `dead` that the alert was refused for good. With `only_to`, a fingerprint, nothing is
+        sent unless the key has it.
+        """
 
 
 class Secret:
@@ -245,6 +271,13 @@ class Secret:
         if self._value is None:
             raise ValueError("this secret came out of a pickle, which never carries its value")
         return self._value
+
+    def fingerprint(self) -> str:
+        """What tells this value from others without giving it away: HMAC-SHA256 under the value itself, as 64 hex digits.
+
+        Raises ValueError on a copy that came out of a pickle.
+        """
+        return hmac.new(self.reveal().encode("utf-8", "surrogatepass"), b"spark_pd: fingerprint of a secret", hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:
         return "Secret(****)"

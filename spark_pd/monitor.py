@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.dispatch import Dispatcher
 from spark_pd.errors import UsageError
-from spark_pd.model import Rule, Secret, SecretContext, Subject, normalized_table
+from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
+from spark_pd.outbox import Outbox, open_outbox
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
@@ -98,13 +99,29 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED)
+        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox())
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
 
     def _channels(self) -> tuple[PagerDutyChannel, ...]:
-        return (PagerDutyChannel("pagerduty", endpoint=endpoint(self._settings.region, self._settings.url), key=self._key),)
+        source = self._settings.integration_key
+        return (
+            PagerDutyChannel(
+                "pagerduty",
+                endpoint=endpoint(self._settings.region, self._settings.url),
+                key=self._key,
+                reference=source if isinstance(source, SecretReference) else None,
+            ),
+        )
+
+    def _outbox(self) -> Outbox | None:
+        if not self._settings.enabled:
+            return None
+        outbox = open_outbox(self._settings.outbox_path)
+        if outbox is None:
+            _log.warning("there is no home directory for an outbox, so alerts that cannot be sent are lost: set spark.pd.outbox.path")
+        return outbox
 
     def _key(self) -> Secret:
         """The integration key, resolved when something is delivered. Raises SecretError."""

@@ -141,7 +141,9 @@ class Run:
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
-            undelivered = [d for d in self.deliveries if d.status in ("failed", "dead")]
+            # With deadline 0 the outbox is where alerts are meant to go.
+            bad = ("failed", "dead", "queued") if self._plan.deadline else ("failed", "dead")
+            undelivered = [d for d in self.deliveries if d.status in bad]
             if undelivered:
                 raise DeliveryError(
                     f"{len(undelivered)} of {len(self.deliveries)} alerts of {self.table} were not delivered: {undelivered[0].reason}",

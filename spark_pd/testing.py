@@ -2,12 +2,20 @@
 
 While the plugin is active alerts go nowhere but to loopback: SPARK_PD_LOOPBACK_ONLY=1 is in the environment, which the PagerDuty client
 reads at each delivery and which jobs started by a test inherit. A test that is to send for real says so: @pytest.mark.spark_pd_network.
+
+Each test has an outbox of its own, where none is configured: SPARK_PD_STATE_HOME names a folder that is made when something is kept, and
+removed at the end. So no test leaves anything in the outbox of who runs it, or sends what waits there.
 """
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import tempfile
+import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +23,13 @@ if TYPE_CHECKING:
     from spark_pd.sandbox import Sandbox
 
 LOOPBACK_ONLY = "SPARK_PD_LOOPBACK_ONLY"
+STATE_HOME = "SPARK_PD_STATE_HOME"
 MARKER = "spark_pd_network"
 
-__all__ = ["LOOPBACK_ONLY", "MARKER", "pagerduty"]
+__all__ = ["LOOPBACK_ONLY", "MARKER", "STATE_HOME", "pagerduty"]
+
+_STATE = pytest.StashKey[Path]()
+_NUMBERS = pytest.StashKey[Any]()  # an itertools.count
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{MARKER}: the test may send alerts anywhere, not only to loopback.")
     guard = pytest.MonkeyPatch()
     guard.setenv(LOOPBACK_ONLY, "1")
+    # Only a name: a suite that keeps nothing makes no folder.
+    state = Path(tempfile.gettempdir()) / f"spark_pd-pytest-{uuid.uuid4().hex}"
+    guard.setenv(STATE_HOME, str(state / "session"))
+    config.stash[_STATE], config.stash[_NUMBERS] = state, itertools.count(1)
     config.add_cleanup(guard.undo)
+    config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +51,7 @@ def _spark_pd_loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.
         monkeypatch.setenv(LOOPBACK_ONLY, "1")
     else:
         monkeypatch.delenv(LOOPBACK_ONLY, raising=False)
+    monkeypatch.setenv(STATE_HOME, str(request.config.stash[_STATE] / str(next(request.config.stash[_NUMBERS]))))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from spark_pd.cli.demo import demo
+from spark_pd.cli.incident import ack, check_key, resolve
+from spark_pd.cli.outbox import outbox
 from spark_pd.cli.sandbox import sandbox
 from spark_pd.cli.send import send
 from spark_pd.cli.validate import validate
@@ -43,4 +45,8 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(validate)
 main.add_command(send)
+main.add_command(check_key)
+main.add_command(outbox)
+main.add_command(ack)
+main.add_command(resolve)
 main.add_command(sandbox)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spark_pd.cli.channel import channel_of
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.cli.progress import working
 from spark_pd.errors import SettingsError
-from spark_pd.model import SEVERITIES, Alert, AlertState, Delivery, Secret, SecretContext, Severity, Subject
+from spark_pd.model import SEVERITIES, Alert, AlertState, Delivery, Severity, Subject
 
 if TYPE_CHECKING:
     from spark_pd.pagerduty import PagerDutyChannel
@@ -59,23 +60,15 @@ def send(ctx: click.Context, severity: Severity, config_file: Path | None, conf:
 
 
 def _channel(settings: Settings) -> PagerDutyChannel:
-    from spark_pd.pagerduty import PagerDutyChannel, endpoint
-    from spark_pd.secrets import resolve
     from spark_pd.settings import user_config
 
-    source = settings.integration_key
-    if not settings.enabled or source is None:
+    if not settings.enabled or settings.integration_key is None:
         raise SettingsError(
             [f"PagerDuty is not enabled, so nothing can be sent: set {user_config.se_notifications_enable_pagerduty} to true, and the key"]
         )
-    context = SecretContext(databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url)
-
-    def key() -> Secret:
-        return resolve(source, context=context)
-
-    url = endpoint(settings.region, settings.url)
-    click.echo(f"Sending to {url}")
-    return PagerDutyChannel("pagerduty", endpoint=url, key=key)
+    channel = channel_of(settings)
+    click.echo(f"Sending to {channel.endpoint}")
+    return channel
 
 
 def _alert(settings: Settings, state: AlertState, severity: Severity, unique: uuid.UUID) -> Alert:

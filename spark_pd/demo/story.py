@@ -45,6 +45,7 @@ def run_demo(console: Console | None = None) -> bool:
                 spark,
                 {
                     **pagerduty.config,
+                    user_config.spark_pd_outbox_path: str(folder / "outbox"),  # nothing stays behind
                     user_config.se_notifications_on_error_drop_exceeds_threshold_breach: True,
                     user_config.se_notifications_on_error_drop_threshold: THRESHOLD,
                     user_config.se_notifications_on_rules_action_if_failed_set_ignore: True,

@@ -1,6 +1,6 @@
 """Dispatch: hands alerts to channels behind the run's back and answers before its deadline with what became of each.
 
-alerts -> tasks -> in order -> delivered, one after the other -> logged -> deliveries
+alerts -> tasks -> in order -> in the outbox -> delivered, one after the other -> logged -> deliveries
 """
 
 from spark_pd.dispatch.dispatcher import Dispatcher

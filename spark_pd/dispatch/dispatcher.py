@@ -6,37 +6,76 @@ import math
 import os
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from spark_pd.dispatch import leaving
+from spark_pd.dispatch.keeper import Keeper
 from spark_pd.dispatch.submission import Submission, Task
 from spark_pd.dispatch.worker import Worker
 from spark_pd.model import Alert, Channel
+from spark_pd.outbox import Outbox
+
+_MARGIN = 0.2  # seconds, at most, that a channel's deadline lies before the task's: its own account of a failure says more than ours
+_RESCUE = 1.0  # seconds for an alert that is to be left in the outbox, which could not keep it
+OUTBOX_ONLY = "spark.pd.deadline is 0, so runs send nothing: spark-pd outbox replay does"
 
 
 class Dispatcher:
     """Delivers alerts to every channel, off the run's own thread.
 
-    With `suppressed`, a reason, nothing is sent and every delivery is `suppressed`. Making one starts nothing; its thread is made for
-    the first alert, ends when there is nothing to do, and is made anew in a forked child.
+    With `suppressed`, a reason, nothing is sent or kept and every delivery is `suppressed`. With an `outbox`, alerts are on the disk
+    before they are sent, and what could not be sent is sent later. Making one starts nothing; its thread is made for the first alert,
+    ends when there is nothing to do, and is made anew in a forked child.
     """
 
-    def __init__(self, channels: Sequence[Channel], *, suppressed: str | None = None) -> None:
+    def __init__(self, channels: Sequence[Channel], *, suppressed: str | None = None, outbox: Outbox | None = None) -> None:
         self._channels = tuple(channels)
         self._suppressed = suppressed
+        self._outbox = outbox
         self._workers: dict[int, Worker] = {}  # by process
+        self._keepers: dict[int, Keeper] = {}  # by process
 
     def __repr__(self) -> str:
         state = f", suppressed={self._suppressed!r}" if self._suppressed is not None else ""
         return f"Dispatcher([{', '.join(channel.name for channel in self._channels)}]{state})"
 
     def submit(self, alerts: Iterable[Alert], *, seconds: float) -> Submission:
-        """Hand the alerts over and return at once. All of them together have `seconds` from now (spark.pd.deadline)."""
+        """Hand the alerts over and return, with an outbox once they are in it. All of them together have `seconds` (spark.pd.deadline).
+
+        With 0 seconds they are left in the outbox, and only what it cannot keep is sent.
+        """
         tasks = self._tasks(alerts, seconds)
         if self._suppressed is not None:
             for task in tasks:
                 task.conclude("suppressed", self._suppressed)
         elif tasks:
-            self._worker().take(in_order(tasks))
+            ordered = in_order(tasks)
+            if self._outbox is not None:
+                ordered = self._kept(ordered)
+            if ordered:
+                leaving.tell(self)
+                self._worker().take(ordered)
         return Submission(tasks, relieve=lambda: self._worker().relieve())
+
+    def flush(self, seconds: float) -> None:
+        """Wait for what this process has under way, so many seconds at most."""
+        until = time.monotonic() + seconds
+        if os.getpid() in self._workers:
+            self._workers[os.getpid()].drain(until)
+        if os.getpid() in self._keepers:
+            self._keepers[os.getpid()].join(until)
+
+    def _kept(self, tasks: list[Task]) -> list[Task]:
+        """The tasks that are to be sent now, after all were put into the outbox."""
+        self._keeper().keep(tasks)
+        if any(task.seconds > 0 for task in tasks):
+            return tasks
+        for task in tasks:
+            if task.entry is not None:
+                task.conclude("queued", OUTBOX_ONLY)
+            elif task.unkept is not None:
+                task.seconds, task.deadline = _RESCUE, time.monotonic() + _RESCUE
+        return [task for task in tasks if task.delivery is None]
 
     def _tasks(self, alerts: Iterable[Alert], seconds: float) -> list[Task]:
         seconds = 0.0 if math.isnan(seconds) else max(0.0, seconds)
@@ -48,7 +87,35 @@ class Dispatcher:
     def _worker(self) -> Worker:
         # A forked child has none of its parent's threads, and perhaps a lock of theirs that nobody will open: it begins anew.
         # setdefault is atomic, so two threads get the same worker without a lock.
-        return self._workers.setdefault(os.getpid(), Worker())
+        return self._workers.setdefault(os.getpid(), Worker(self._deliver))
+
+    def _keeper(self) -> Keeper:
+        assert self._outbox is not None
+        return self._keepers.setdefault(os.getpid(), Keeper(self._outbox, self._channels))
+
+    def _deliver(self, task: Task) -> None:
+        """Have the task's channel deliver it, unless its time is over or it was settled while it waited. Never raises."""
+        if task.channel is None:
+            return
+        if task.delivery is None and time.monotonic() >= task.deadline:
+            task.expire()
+        if task.delivery is not None:
+            if task.entry is not None:
+                self._keeper().leave(task.entry, task.delivery.reason)
+            return
+        deadline = task.deadline - min(_MARGIN, task.seconds / 10)
+        try:
+            if task.entry is not None:
+                delivery = self._keeper().deliver(task, task.entry, task.channel, deadline)
+            else:
+                delivery = task.channel.deliver(task.alert, deadline=deadline)
+        except Exception as error:
+            # A channel that raises breaks its promise; its message may hold a key, so its class has to do.
+            task.not_sent(f"{type(error).__qualname__} in the channel")
+            return
+        if task.unkept is not None:
+            delivery = replace(delivery, reason=f"{delivery.reason}; the outbox could not keep it: {task.unkept}")
+        task.settle(delivery)
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from spark_pd.model import Alert, Channel, Delivery, DeliveryStatus
+from spark_pd.outbox import Entry
 
 logger = logging.getLogger("spark_pd.dispatch")
 
@@ -21,6 +22,10 @@ class Task:
         self.deadline = deadline  # on time.monotonic's clock
         self.seconds = seconds
         self.delivery: Delivery | None = None
+        self.entry: Entry | None = None
+        """Its entry in the outbox, where it has one."""
+        self.unkept: str | None = None
+        """Why the outbox could not keep it, where it should have."""
         self._lock = threading.Lock()
         self._settled = threading.Event()
 
@@ -31,7 +36,9 @@ class Task:
                 logger.debug("%s %s: too late, %s", self.alert.trigger, self.alert.state, delivery.status)
                 return
             self.delivery = delivery
-        level = logging.WARNING if delivery.status in ("failed", "dead") else logging.INFO
+        # Without time the outbox is where it was meant to go.
+        as_asked = delivery.status in ("sent", "suppressed") or (delivery.status == "queued" and self.seconds == 0)
+        level = logging.INFO if as_asked else logging.WARNING
         logger.log(
             level,
             "%s %s on %s: %s, %s [%s]",
@@ -49,14 +56,19 @@ class Task:
         channel = self.channel.name if self.channel is not None else "none"
         self.settle(Delivery(alert=self.alert, channel=channel, status=status, reason=reason))
 
-    def expire(self) -> None:
-        """Settle it as failed: its time is over, or nobody waits for it any longer."""
-        if time.monotonic() >= self.deadline:
-            self.conclude("failed", f"not delivered within {self.seconds:g} s (spark.pd.deadline)")
+    def not_sent(self, reason: str) -> None:
+        """Settle it as not sent this time: `queued` where the outbox has it, else `failed`."""
+        if self.entry is not None:
+            self.conclude("queued", f"{reason}; it waits in the outbox")
         else:
-            self.conclude(
-                "failed", f"not delivered yet when the waiting ended, before its {self.seconds:g} s (spark.pd.deadline) were over"
-            )
+            self.conclude("failed", reason if self.unkept is None else f"{reason}; the outbox could not keep it: {self.unkept}")
+
+    def expire(self) -> None:
+        """Settle it as not sent: its time is over, or nobody waits for it any longer."""
+        if time.monotonic() >= self.deadline:
+            self.not_sent(f"not delivered within {self.seconds:g} s (spark.pd.deadline)")
+        else:
+            self.not_sent(f"not delivered yet when the waiting ended, before its {self.seconds:g} s (spark.pd.deadline) were over")
 
     def wait(self, until: float) -> Delivery:
         """Its delivery, at `until` (time.monotonic's clock) at the latest."""
@@ -78,7 +90,8 @@ class Submission:
     def wait(self, seconds: float | None = None) -> tuple[Delivery, ...]:
         """The deliveries in the order of the alerts, after `seconds` or at the deadline at the latest.
 
-        What is not delivered by then is `failed` and stays so; it is not sent later.
+        What is not delivered by then is `queued` where the outbox has it: a later run sends it. Else it is `failed`, and is not sent
+        later. What was reported once does not change.
         """
         most = float("inf") if seconds is None else time.monotonic() + max(0.0, seconds)
         deliveries = tuple(task.wait(min(task.deadline, most)) for task in self._tasks)

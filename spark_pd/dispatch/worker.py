@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from spark_pd.dispatch.submission import Task
 
 IDLE = 5.0  # seconds without a task after which the thread ends
-_MARGIN = 0.2  # seconds, at most, that a channel's deadline lies before the task's: its own account of a failure says more than ours
 
 
 class Worker:
@@ -19,7 +18,8 @@ class Worker:
     It belongs to the process that made it: after a fork, the child makes its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deliver: Callable[[Task], None]) -> None:
+        self._deliver = deliver
         self._changed = threading.Condition()
         self._waiting: deque[Task] = deque()
         self._thread: threading.Thread | None = None
@@ -42,6 +42,12 @@ class Worker:
             if self._waiting and self._thread is None:
                 self._start()
 
+    def drain(self, until: float) -> None:
+        """Wait until nothing is under way or waits, until `until` (time.monotonic's clock) at the longest."""
+        with self._changed:
+            while (self._waiting or self._busy is not None) and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+
     def _leave_stuck_thread(self) -> None:
         if self._busy is not None and time.monotonic() >= self._busy.deadline:
             self._busy.expire()
@@ -63,7 +69,7 @@ class Worker:
             if idle == 0.0:
                 self._thread = me
         while (task := self._next(me, idle)) is not None:
-            deliver(task)
+            self._deliver(task)
 
     def _next(self, me: threading.Thread, idle: float) -> Task | None:
         """The next task. None where the thread is to end: it was idle, or another one has its place."""
@@ -71,6 +77,7 @@ class Worker:
             if self._thread is not me:
                 return None
             self._busy = None
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._waiting or self._thread is not me, timeout=idle)
             if self._thread is not me:
                 return None
@@ -79,19 +86,3 @@ class Worker:
                 return None
             self._busy = self._waiting.popleft()
             return self._busy
-
-
-def deliver(task: Task) -> None:
-    """Have the task's channel deliver it, unless its time is over or it was settled while it waited. Never raises."""
-    if task.delivery is not None or task.channel is None:
-        return
-    if time.monotonic() >= task.deadline:
-        task.expire()
-        return
-    try:
-        delivery = task.channel.deliver(task.alert, deadline=task.deadline - min(_MARGIN, task.seconds / 10))
-    except Exception as error:
-        # A channel that raises breaks its promise; its message may hold a key, so its class has to do.
-        task.conclude("failed", f"{type(error).__qualname__} in the channel")
-    else:
-        task.settle(delivery)

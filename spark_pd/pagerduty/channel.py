@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.errors import SecretError
-from spark_pd.model import Alert, Delivery, Secret
+from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
 from spark_pd.pagerduty.endpoint import host, is_loopback
-from spark_pd.pagerduty.event import encode, event
+from spark_pd.pagerduty.event import Event, encode, event
 from spark_pd.pagerduty.transport import attempt, new_session
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 from spark_pd.scrub import one_line
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from requests import Session
     from tenacity import RetryCallState
 
+ANOTHER_KEY = "the integration key is not the one that it was queued for"
 LOOPBACK_ONLY = "SPARK_PD_LOOPBACK_ONLY"  # the pytest plugin sets it: a test suite pages nobody
+_CHEAP = ("env", "file")  # schemes whose secrets are on this machine
 _FIRST_WAIT = 0.25  # seconds; the widest first wait, doubled with every try
 _LONGEST_WAIT = 8.0  # seconds
 _SHRINK = 4  # an event that was too large is sent once more at a fourth of its size
@@ -30,20 +34,30 @@ _REASON_LIMIT = 500  # characters
 class PagerDutyChannel:
     """Sends alerts to one PagerDuty integration.
 
-    `key` is called at each delivery, never before; `endpoint` is what `spark_pd.pagerduty.endpoint` gave. With `only_loopback`, or
-    where the environment has SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O.
-    A pickled copy has neither key nor connections.
+    `key` is called at each delivery, and for `address` where that costs no network; `reference` is where it finds the key, None for a
+    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave. With `only_loopback`, or where the environment has
+    SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has neither key nor
+    connections.
     """
 
     def __init__(
-        self, name: str, *, endpoint: str, key: Callable[[], Secret], client: str = "spark_pd", only_loopback: bool = False
+        self,
+        name: str,
+        *,
+        endpoint: str,
+        key: Callable[[], Secret],
+        reference: SecretReference | None = None,
+        client: str = "spark_pd",
+        only_loopback: bool = False,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
         self._key = key
+        self._reference = reference
         self._client = client
         self._only_loopback = only_loopback
-        self._session: tuple[int, Session] | None = None
+        self._fingerprint: str | None = None
+        self._sessions = threading.local()
 
     @property
     def name(self) -> str:
@@ -61,27 +75,50 @@ class PagerDutyChannel:
     def __reduce__(self) -> tuple[Any, ...]:
         return (_unpickled, (self._name, self._endpoint, self._client, self._only_loopback))
 
-    def deliver(self, alert: Alert, *, deadline: float) -> Delivery:
+    def address(self) -> Address:
+        """Where this channel sends. The key's fingerprint is in it where the key is literal, cheap to look up, or was looked up before."""
+        if self._fingerprint is None and (self._reference is None or self._reference.scheme in _CHEAP):
+            with suppress(Exception):  # the delivery will say what is wrong with the key
+                self._fingerprint = self._key().fingerprint()
+        reference = None if self._reference is None else str(self._reference)
+        return Address(channel=self._name, endpoint=self._endpoint, reference=reference, fingerprint=self._fingerprint)
+
+    def deliver(self, alert: Alert, *, deadline: float, only_to: str | None = None) -> Delivery:
         """Deliver one alert before `deadline` (seconds on time.monotonic's clock), trying again where that may help. Never raises.
 
-        A server that drips its headers or a resolver that hangs can hold it longer: the dispatcher does not wait for it then.
+        It is `failed` where another try may help, and `dead` where PagerDuty refused the event for good. With `only_to`, a fingerprint,
+        nothing is sent unless the key has it. A server that drips its headers or a resolver that hangs can hold it longer: the
+        dispatcher does not wait for it then.
         """
+        return self._deliver(alert, deadline, only_to=only_to)
+
+    def acknowledge(self, alert: Alert, *, deadline: float) -> Delivery:
+        """Acknowledge the alert's incident: PagerDuty stops to escalate it. As `deliver` in all else."""
+        return self._deliver(alert, deadline, acknowledge=True)
+
+    def _deliver(self, alert: Alert, deadline: float, *, only_to: str | None = None, acknowledge: bool = False) -> Delivery:
         try:
-            problem = self._forbidden()
+            problem = self.barred
             if problem is not None:
-                return self._failed(alert, problem)
-            key = self._key().reveal()
+                return self._not_sent(alert, problem)
+            secret = self._key()
+            self._fingerprint = secret.fingerprint()
+            if only_to is not None and self._fingerprint != only_to:
+                return self._not_sent(alert, ANOTHER_KEY)
+            key = secret.reveal()
         except SecretError as error:
-            return self._failed(alert, f"no integration key: {one_line(str(error), _REASON_LIMIT)}")
+            return self._not_sent(alert, f"no integration key: {one_line(str(error), _REASON_LIMIT)}")
         except Exception as error:
             # Its message may hold the key, so its class has to do.
-            return self._failed(alert, f"no integration key: {type(error).__qualname__} while it was resolved")
+            return self._not_sent(alert, f"no integration key: {type(error).__qualname__} while it was resolved")
         try:
-            return self._sent(alert, key, deadline)
+            return self._sent(alert, event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), deadline)
         except Exception as error:
-            return self._failed(alert, f"{type(error).__qualname__} while the event was made or sent")
+            return self._not_sent(alert, f"{type(error).__qualname__} while the event was made or sent")
 
-    def _forbidden(self) -> str | None:
+    @property
+    def barred(self) -> str | None:
+        """Why this channel may send nothing at all; None where it may."""
         if is_loopback(self._endpoint):
             return None
         where = host(self._endpoint) or "the endpoint"
@@ -93,14 +130,13 @@ class PagerDutyChannel:
             return f"{where} is not on this machine, and this channel sends to loopback only (only_loopback=True)"
         return None
 
-    def _sent(self, alert: Alert, key: str, deadline: float) -> Delivery:
+    def _sent(self, alert: Alert, made: Event, deadline: float) -> Delivery:
         from tenacity import Retrying, retry_if_result, stop_before_delay
 
-        made = event(alert, routing_key=key, client=self._client)
         sending = _Sending(self._open(), self._endpoint, made, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
-            return self._failed(alert, "its time was over before it could be sent")
+            return self._not_sent(alert, "its time was over before it could be sent")
         # What is decided is the verdict, so no try raises, and the last verdict is the answer.
         retrying = Retrying(
             retry=retry_if_result(_may_be_tried_again),
@@ -113,19 +149,24 @@ class PagerDutyChannel:
         if last.action != "accepted":
             tries = "1 try" if sending.attempts == 1 else f"{sending.attempts} tries"
             reason = f"{reason} (after {tries})" if last.action == "retry" else reason
-            return self._failed(alert, reason, status_code=sending.status_code, attempts=sending.attempts)
+            status: DeliveryStatus = "dead" if last.action == "refused" else "failed"
+            return self._not_sent(alert, reason, status, status_code=sending.status_code, attempts=sending.attempts)
         return Delivery(
             alert=alert, channel=self._name, status="sent", reason=reason, status_code=sending.status_code, attempts=sending.attempts
         )
 
-    def _failed(self, alert: Alert, reason: str, *, status_code: int | None = None, attempts: int = 0) -> Delivery:
-        return Delivery(alert=alert, channel=self._name, status="failed", reason=reason, status_code=status_code, attempts=attempts)
+    def _not_sent(
+        self, alert: Alert, reason: str, status: DeliveryStatus = "failed", *, status_code: int | None = None, attempts: int = 0
+    ) -> Delivery:
+        return Delivery(alert=alert, channel=self._name, status=status, reason=reason, status_code=status_code, attempts=attempts)
 
     def _open(self) -> Session:
-        # A forked child that shared its parent's TLS connections would garble both.
-        if self._session is None or self._session[0] != os.getpid():
-            self._session = (os.getpid(), new_session())
-        return self._session[1]
+        # Each thread has its own: requests does not promise that two may share one. And a forked child that shared its parent's TLS
+        # connections would garble both.
+        mine: tuple[int, Session] | None = getattr(self._sessions, "mine", None)
+        if mine is None or mine[0] != os.getpid():
+            mine = self._sessions.mine = (os.getpid(), new_session())
+        return mine[1]
 
 
 class _Sending:

@@ -28,15 +28,18 @@ _LINKS = 20
 _STEPS = ((8_192, 1_000), (1_024, 200), (256, 50), (80, 10))
 
 
-def event(alert: Alert, *, routing_key: str, client: str = "spark_pd") -> Event:
-    """The event for one alert: `trigger` where it is firing, `resolve` where it is resolved. It holds the key: never log it."""
+def event(alert: Alert, *, routing_key: str, client: str = "spark_pd", acknowledge: bool = False) -> Event:
+    """The event for one alert: `trigger` where it is firing, `resolve` where it is resolved. It holds the key: never log it.
+
+    With `acknowledge` it acknowledges the alert's incident instead, whatever the alert's state.
+    """
     head: Event = {
         "routing_key": text(routing_key),
-        "event_action": "trigger" if alert.state == "firing" else "resolve",
+        "event_action": "acknowledge" if acknowledge else "trigger" if alert.state == "firing" else "resolve",
         "dedup_key": _dedup_key(alert),
     }
-    if alert.state != "firing":
-        return head  # PagerDuty reads nothing else of a resolve
+    if head["event_action"] != "trigger":
+        return head  # PagerDuty reads nothing else of the others
     links = [
         {"href": href, "text": one_line(link.text, _FIELD_LIMIT) or href}
         for link, href in ((link, text(link.href.strip())) for link in alert.links)

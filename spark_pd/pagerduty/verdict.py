@@ -31,7 +31,8 @@ class Answer:
 class Verdict:
     """What to do next and why. `wait` is the least number of seconds before another try."""
 
-    action: Literal["accepted", "retry", "shrink", "failed"]
+    action: Literal["accepted", "retry", "shrink", "failed", "refused"]
+    """`failed`: not now, but perhaps once somebody repaired what is between us. `refused`: PagerDuty will never take this event."""
     reason: str
     wait: float = 0.0
 
@@ -74,12 +75,12 @@ def verdict(outcome: Answer | Fault, *, shrunk: bool = False) -> Verdict:
     if code == 413 and not shrunk:
         return Verdict(action="shrink", reason=f"{said} (event too large)")
     if code == 400:
-        return Verdict(action="failed", reason=f"{said}: {_errors(outcome.body) or 'bad request'}")
+        return Verdict(action="refused", reason=f"{said}: {_errors(outcome.body) or 'bad request'}")
     if 200 <= code <= 299:
         return Verdict(action="failed", reason=f"{said}, not 202: another server may be answering; check the webhook url and the proxy")
     if 300 <= code <= 399:
         return Verdict(action="failed", reason=f"{said}, a redirect, which is never followed: set the webhook url to its goal")
-    return Verdict(action="failed", reason=f"{said} ({_REFUSALS.get(code, 'refused')})")
+    return Verdict(action="refused", reason=f"{said} ({_REFUSALS.get(code, 'refused')})")
 
 
 def _errors(body: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -115,6 +116,19 @@ class Text(Kind):
         if not isinstance(value, str) or not (self.lines or value.isprintable()):
             raise self.unexpected()
         return value
+
+
+class Folder(Text):
+    """A folder as Python opens it. A URL is none: whoever writes dbfs:/alerts means /dbfs/alerts."""
+
+    def __init__(self) -> None:
+        super().__init__("a folder as Python opens it, such as /var/lib/alerts, /Volumes/catalog/schema/alerts or /dbfs/alerts")
+
+    def read(self, value: Any) -> str:
+        text = super().read(os.fspath(value) if isinstance(value, os.PathLike) else value)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+            raise self.unexpected()
+        return text
 
 
 class Url(Kind):

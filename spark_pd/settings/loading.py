@@ -51,6 +51,7 @@ def load_settings(
         if setting.name != user_config.spark_pd_config:
             reading.read(setting)
     reading.take_key(environ)
+    reading.refuse_sending_nothing()
 
     mistakes = [mistake for source in sources for mistake in source.mistakes] + reading.mistakes
     if mistakes:
@@ -122,6 +123,18 @@ class _Reading:
         self.values["integration_key"] = key
         if isinstance(key, Secret) and not isinstance(raw, Secret) and not _is_sandbox(self.values.get("url")):
             self.warnings.extend(_in_plain_text(given))
+
+    def refuse_sending_nothing(self) -> None:
+        """Without time alerts are only kept: without a folder that somebody chose, nobody would ever look at them there."""
+        setting = _setting(user_config.spark_pd_deadline)
+        if self.values.get(setting.field) != 0 or self.values.get("outbox_path", "wrong") is not None:
+            return
+        given = self.origins.pop(setting.field)
+        self.values[setting.field] = setting.default
+        self.warnings.append(
+            f"{given.name} (from {given.source}) is 0, which leaves alerts in the outbox; that needs {user_config.spark_pd_outbox_path} "
+            f"beside it, so the deadline is {setting.default:g} s; set that path, and have `spark-pd outbox replay` send what is there"
+        )
 
     def settings(self) -> Settings:
         """The value that all this makes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Key, Kind, Number, Switch, Text, Url
+from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Switch, Text, Url
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -128,7 +128,14 @@ SETTINGS: tuple[Setting, ...] = (
         field="deadline",
         kind=Number(0, DAY, "a number of seconds"),
         default=5.0,
-        doc="Seconds that sending may add to a run.",
+        doc="Seconds that sending may add to a run. 0: leave alerts in the outbox, whose path must be set then.",
+    ),
+    Setting(
+        name=names.spark_pd_outbox_path,
+        field="outbox_path",
+        kind=Folder(),
+        default=None,
+        doc="The folder where alerts are kept until PagerDuty accepted them. Default: spark_pd/outbox in the user's state directory.",
     ),
     Setting(
         name=names.spark_pd_strict,

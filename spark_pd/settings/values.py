@@ -38,6 +38,8 @@ class Settings:
     product_id: str | None = DEFAULTS["product_id"]
     deadline: float = DEFAULTS["deadline"]
     """Seconds."""
+    outbox_path: str | None = DEFAULTS["outbox_path"]
+    """None: the user's state directory."""
     strict: bool = DEFAULTS["strict"]
     on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]
     on_unknown: Literal["log", "page"] = DEFAULTS["on_unknown"]

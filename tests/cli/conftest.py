@@ -14,12 +14,13 @@ from click.testing import CliRunner, Result
 from spark_pd.cli import main
 
 ROOT = Path(__file__).parents[2]
+PLUGINS_OWN = ("SPARK_PD_LOOPBACK_ONLY", "SPARK_PD_STATE_HOME")
 COMMAND = [sys.executable, "-c", "from spark_pd.cli import main; main(prog_name='spark-pd')"]
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch):
-    for name in [name for name in os.environ if name.startswith(("SPARK_PD_", "SPARK_EXPECTATIONS_", "SE_")) and "LOOPBACK" not in name]:
+    for name in [name for name in os.environ if name.startswith(("SPARK_PD_", "SPARK_EXPECTATIONS_", "SE_")) and name not in PLUGINS_OWN]:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -55,7 +55,7 @@ def test_a_refused_key_exits_with_1_and_resolves_nothing(cli, conf, pagerduty):
     result = cli("test", *conf({**pagerduty.config, INTEGRATION_KEY: wrong}))
     assert result.exit_code == 1
     assert len(pagerduty.requests) == 1
-    assert re.search(r"^open +failed .*400", result.output, re.MULTILINE)
+    assert re.search(r"^open +dead .*400", result.output, re.MULTILINE)
     assert wrong not in result.output
 
 
@@ -82,7 +82,7 @@ def test_a_resolve_that_is_not_delivered_exits_with_1(cli, conf, pagerduty):
     assert result.exit_code == 1
     assert len(pagerduty.open_incidents()) == 1
     assert re.search(r"^open +sent ", result.output, re.MULTILINE)
-    assert re.search(r"^resolve +failed ", result.output, re.MULTILINE)
+    assert re.search(r"^resolve +dead ", result.output, re.MULTILINE)
 
 
 def test_the_exit_code_reaches_the_shell(start, conf, pagerduty):

@@ -20,7 +20,7 @@ from spark_pd.dispatch import Dispatcher
 from spark_pd.dispatch import worker as worker_module
 from spark_pd.dispatch.dispatcher import in_order
 from spark_pd.dispatch.submission import Task
-from spark_pd.model import Alert, Delivery, Secret
+from spark_pd.model import Address, Alert, Delivery, Secret
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 
@@ -50,7 +50,12 @@ class Recorder:
         self.deadlines: list[float] = []
         self._act = act
 
-    def deliver(self, alert: Alert, *, deadline: float) -> Delivery:
+    barred = None
+
+    def address(self) -> Address:
+        return Address(channel=self.name, fingerprint="f")
+
+    def deliver(self, alert: Alert, *, deadline: float, only_to: str | None = None) -> Delivery:
         self.delivered.append((alert.dedup_key, alert.state))
         self.threads.add(threading.current_thread().name)
         self.deadlines.append(deadline)
@@ -182,7 +187,7 @@ def test_each_delivery_is_one_log_line(caplog: pytest.LogCaptureFixture, sandbox
         ("INFO", "failure firing on pagerduty: sent, accepted [a]"),
         (
             "WARNING",
-            "failure resolved on pagerduty: failed, PagerDuty answered 403 (forbidden: check the integration key and the webhook url) [a]",
+            "failure resolved on pagerduty: dead, PagerDuty answered 403 (forbidden: check the integration key and the webhook url) [a]",
         ),
     ]
 

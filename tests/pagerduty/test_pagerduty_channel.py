@@ -93,19 +93,20 @@ def test_an_accepted_event_with_a_strange_body_is_sent(sandbox: Sandbox, make_al
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "reason"), [("403", 403, "forbidden"), ("portal", 200, "not 202"), ("redirect", 307, "never followed")]
+    ("kind", "code", "status", "reason"),
+    [("403", 403, "dead", "forbidden"), ("portal", 200, "failed", "not 202"), ("redirect", 307, "failed", "never followed")],
 )
-def test_what_cannot_pass_is_tried_once(sandbox: Sandbox, make_alert: Make, kind: str, code: int, reason: str) -> None:
+def test_what_cannot_pass_is_tried_once(sandbox: Sandbox, make_alert: Make, kind: str, code: int, status: str, reason: str) -> None:
     sandbox.fault(kind)
     delivery = deliver(channel_to(sandbox.url), make_alert())
-    assert (delivery.status, delivery.status_code, delivery.attempts) == ("failed", code, 1)
+    assert (delivery.status, delivery.status_code, delivery.attempts) == (status, code, 1)
     assert reason in delivery.reason
     assert [request.path for request in sandbox.requests] == ["/v2/enqueue"]
 
 
 def test_a_refused_key_is_told_in_the_words_of_pagerduty(sandbox: Sandbox, make_alert: Make) -> None:
     delivery = deliver(channel_to(sandbox.url, "tooshort"), make_alert())
-    assert (delivery.status, delivery.status_code, delivery.attempts) == ("failed", 400, 1)
+    assert (delivery.status, delivery.status_code, delivery.attempts) == ("dead", 400, 1)
     assert "Length of 'routing_key' is incorrect (should be 32 characters)" in delivery.reason
 
 
@@ -236,7 +237,7 @@ def test_an_event_too_large_is_made_smaller_once(sandbox: Sandbox, make_alert: M
     sandbox.reset()
     sandbox.fault("413")
     delivery = deliver(channel_to(sandbox.url), alert)
-    assert (delivery.status, delivery.status_code, delivery.attempts) == ("failed", 413, 2)
+    assert (delivery.status, delivery.status_code, delivery.attempts) == ("dead", 413, 2)
 
 
 def test_a_huge_event_is_cut_before_it_is_sent(sandbox: Sandbox, make_alert: Make) -> None:

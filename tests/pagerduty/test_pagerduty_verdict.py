@@ -24,15 +24,15 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
         (302, "failed", "redirect"),
         (307, "failed", "redirect"),
         (308, "failed", "redirect"),
-        (400, "failed", "bad request"),
-        (401, "failed", "integration key"),
-        (403, "failed", "integration key"),
-        (404, "failed", "webhook url"),
-        (405, "failed", "webhook url"),
+        (400, "refused", "bad request"),
+        (401, "refused", "integration key"),
+        (403, "refused", "integration key"),
+        (404, "refused", "webhook url"),
+        (405, "refused", "webhook url"),
         (408, "retry", "408"),
-        (410, "failed", "refused"),
+        (410, "refused", "refused"),
         (413, "shrink", "too large"),
-        (422, "failed", "refused"),
+        (422, "refused", "refused"),
         (429, "retry", "too many"),
         (500, "retry", "500"),
         (501, "retry", "501"),
@@ -40,7 +40,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
         (503, "retry", "503"),
         (504, "retry", "504"),
         (599, "retry", "599"),
-        (600, "failed", "refused"),
+        (600, "refused", "refused"),
     ],
 )
 def test_each_status_has_its_verdict(code: int, action: str, reason: str) -> None:
@@ -75,7 +75,7 @@ def test_no_fault_is_forgotten() -> None:
 
 
 def test_an_event_that_is_too_large_is_made_smaller_only_once() -> None:
-    assert verdict(Answer(status_code=413), shrunk=True).action == "failed"
+    assert verdict(Answer(status_code=413), shrunk=True).action == "refused"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,6 @@ def test_retry_after_is_honoured_within_bounds(code: int, header: str | None, wa
 @given(code=st.integers(100, 999), header=st.none() | st.text(), body=st.text(), shrunk=st.booleans())
 def test_any_answer_has_a_verdict(code: int, header: str | None, body: str, shrunk: bool) -> None:
     said = verdict(Answer(status_code=code, retry_after=header, body=body, at=NOW), shrunk=shrunk)
-    assert said.action in ("accepted", "retry", "shrink", "failed")
+    assert said.action in ("accepted", "retry", "shrink", "failed", "refused")
     assert 0 <= said.wait <= RETRY_AFTER_LIMIT
     assert (said.action == "accepted") == (code == 202)

@@ -146,3 +146,37 @@ def test_it_brings_no_spark_fixture_and_loads_nothing_heavy(run):
 def test_the_marker_and_the_fixture_are_documented(run):
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.spark_pd_network: the test may send alerts anywhere*"])
     run("", "--fixtures").stdout.fnmatch_lines(["pagerduty -- *", "*strict PagerDuty on loopback*"])
+
+
+def test_tests_leave_nothing_in_the_users_own_outbox_and_each_has_an_empty_one(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    run("""
+        import os
+        import pytest
+        from datetime import datetime, timezone
+        from spark_pd.dispatch import Dispatcher
+        from spark_pd.model import Alert, Secret
+        from spark_pd.outbox import open_outbox
+        from spark_pd.pagerduty import PagerDutyChannel
+
+        def test_nothing_is_made():
+            assert os.listdir(os.environ["TMPDIR"]) == []
+
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_it(pagerduty, n):
+            pagerduty.fault("403")
+            alert = Alert(
+                trigger="failure", state="firing", severity="critical", summary="s", dedup_key="k", source="nightly", component="orders",
+                at=datetime.now(timezone.utc),
+            )
+            channel = PagerDutyChannel("c", endpoint=pagerduty.url + "/v2/enqueue", key=lambda: Secret(pagerduty.key))
+            outbox = open_outbox(None)
+            assert outbox.dead() == []
+            assert Dispatcher([channel], outbox=outbox).submit([alert], seconds=5).wait()[0].status == "dead"
+            assert len(outbox.dead()) == 1
+    """).assert_outcomes(passed=3)
+    assert [path.name for path in tmp_path.iterdir() if path.name in ("home", "state")] == []
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -26,7 +26,7 @@ def test_pagerduty_in_trouble_leaves_result_and_exception_as_they_were(spark, pa
         before = time.monotonic()
     assert time.monotonic() - before < 5  # the deadline is half a second; the counts are read before it
     assert run.stats.dropped_count == 10
-    assert {d.status for d in run.deliveries} <= {"failed", "sent"}
+    assert {d.status for d in run.deliveries} <= ({"dead"} if fault == "403" else {"queued", "sent"})
     error = KeyError("x")
     with pytest.raises(KeyError) as raised, monitor.run("t", rules=RULES):
         raise error
@@ -39,7 +39,7 @@ def test_pagerduty_that_is_not_there_is_reported_and_nothing_else(spark, install
     config = {user_config.se_notifications_pagerduty_webhook_url: "http://127.0.0.1:9/", "spark.pd.deadline": 0.3}
     with install({**THRESHOLD, **config}).run("t", rules=RULES) as run:
         write(run.check(spark.range(100)))
-    assert {d.status for d in run.deliveries} == {"failed"}
+    assert {d.status for d in run.deliveries} == {"queued"}
     assert "error_drop_threshold" in caplog.text
 
 
@@ -48,17 +48,50 @@ def test_strict_raises_what_was_not_delivered_but_never_over_the_users_exception
     pagerduty.fault("500")
     with pytest.raises(spark_pd.DeliveryError) as raised, monitor.run("t", rules=RULES) as run:
         write(run.check(spark.range(100)))
-    assert raised.value.deliveries == tuple(d for d in run.deliveries if d.status == "failed")
+    assert raised.value.deliveries == tuple(d for d in run.deliveries if d.status == "queued")
     with pytest.raises(ZeroDivisionError), monitor.run("t", rules=RULES):
         _ = 1 / 0
 
 
-def test_a_secret_that_cannot_be_had_is_a_failed_delivery(spark, install, pagerduty):
+def test_an_alert_whose_secret_cannot_be_had_waits_in_the_outbox(spark, install, pagerduty):
     config = {user_config.se_notifications_pagerduty_integration_key: "env:SPARK_PD_TEST_NO_SUCH_KEY"}
     with install({**THRESHOLD, **config}).run("t", rules=RULES) as run:
         write(run.check(spark.range(100)))
-    assert {d.status for d in run.deliveries} == {"failed"}
+    assert {d.status for d in run.deliveries} == {"queued"}
     assert "env:SPARK_PD_TEST_NO_SUCH_KEY" in run.deliveries[0].reason
+
+
+def test_what_one_run_could_not_send_the_next_one_sends(spark, pagerduty, install):
+    with pytest.raises(ZeroDivisionError), install({"spark.pd.deadline": 0.3}).run("bad") as run:
+        pagerduty.fault("hang")
+        _ = 1 / 0
+    assert [d.status for d in run.deliveries] == ["queued"]
+    pagerduty.clear_faults()
+    with install().run("good"):
+        pass
+    until = time.monotonic() + 10
+    while not pagerduty.open_incidents() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [(i.component, i.class_, i.trigger_count) for i in pagerduty.open_incidents()] == [("bad", "failure", 1)]
+
+
+def test_with_deadline_0_a_run_only_fills_the_outbox_and_strict_has_nothing_to_raise(spark, pagerduty, install, tmp_path):
+    pagerduty.fault("hang")
+    config = {"spark.pd.deadline": 0, "spark.pd.outbox.path": str(tmp_path / "outbox"), "spark.pd.strict": True}
+    with install(config).run("t") as run:
+        pass
+    assert [(d.status, d.attempts) for d in run.deliveries] == [("queued", 0)]
+    assert len(list((tmp_path / "outbox" / "queue").iterdir())) == 1
+    assert pagerduty.requests == []
+
+
+def test_not_enabled_puts_nothing_into_the_outbox(spark, tmp_path):
+    monitor = spark_pd.install(spark, {"spark.pd.outbox.path": str(tmp_path / "outbox")})
+    with monitor.run("t") as run:
+        pass
+    monitor.uninstall()
+    assert {d.status for d in run.deliveries} == {"suppressed"}
+    assert not (tmp_path / "outbox").exists()
 
 
 def test_the_key_is_found_nowhere(spark, pagerduty, install, monkeypatch, caplog):

@@ -199,7 +199,7 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
             user_config.se_enable_error_table: True,
             "spark.pd.on.late": False,
             "spark.pd.on.stage_retry": "False",
-            "spark.pd.outbox.path": "",
+            "spark.pd.error.table": "",
         },
         spark_conf={"spark.pd.lifecycle.as": "change", "spark.pd.severity.no_output": "error"},
         environ={"SPARK_PD_STATS_TABLE": "ops.stats", "SPARK_PD_ON_JOB_FAILURE": "false"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,7 +71,10 @@ def test_every_default_is_a_value_that_its_own_setting_accepts(setting: Any) -> 
         *((THRESHOLD, value, "error_drop_threshold", 0.0) for value in (0, 0.0, "0", "0.0", "-0")),
         *((THRESHOLD, value, "error_drop_threshold", 100.0) for value in (100, "100", "100.", "+100")),
         (THRESHOLD, ".5", "error_drop_threshold", 0.5),
-        (user_config.spark_pd_deadline, 0, "deadline", 0.0),
+        (user_config.spark_pd_outbox_path, " /var/lib/alerts ", "outbox_path", "/var/lib/alerts"),
+        (user_config.spark_pd_outbox_path, Path("/var/lib/alerts"), "outbox_path", "/var/lib/alerts"),
+        (user_config.spark_pd_outbox_path, "C:\\alerts", "outbox_path", "C:\\alerts"),
+        (user_config.spark_pd_outbox_path, "", "outbox_path", None),
         (user_config.spark_pd_deadline, "2.5", "deadline", 2.5),
         (user_config.spark_pd_region, "EU", "region", "eu"),
         (user_config.spark_pd_severity_failure, "Warning", "severity.failure", "warning"),
@@ -184,3 +188,23 @@ def test_a_mistake_shows_the_value_but_no_password_and_no_query_of_a_url() -> No
 def test_a_secret_in_a_setting_that_takes_none_is_not_shown() -> None:
     with pytest.raises(SettingsError, match=r"is \*\*\*\*; expected text on one line"):
         load(user_config.spark_pd_environment, Secret("hunter2"))
+
+
+@pytest.mark.parametrize("value", ["dbfs:/alerts", "s3://bucket/alerts", "file:/alerts", 3, "two\nlines"])
+def test_an_outbox_is_a_folder_as_python_opens_it(value: object) -> None:
+    with pytest.raises(SettingsError, match="expected a folder as Python opens it"):
+        load_settings({user_config.spark_pd_outbox_path: value}, environ={})
+
+
+def test_deadline_0_needs_an_outbox_that_somebody_chose(caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings({user_config.spark_pd_deadline: 0}, environ={})
+    assert settings.deadline == 5.0
+    assert settings.describe()[user_config.spark_pd_deadline] == (5.0, "default")
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "spark.pd.deadline (from config) is 0, which leaves alerts in the outbox; that needs spark.pd.outbox.path"
+    )
+    caplog.clear()
+    environ = {"SPARK_PD_DEADLINE": "0", "SPARK_PD_OUTBOX_PATH": "/var/lib/alerts"}
+    assert load_settings(environ=environ).deadline == 0.0
+    assert not caplog.records

@@ -1,0 +1,96 @@
+"""`spark-pd ack`, `spark-pd resolve` and `spark-pd check-key`: an incident, or a key, by hand."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import click
+
+from spark_pd.cli.channel import by_hand, channel_of, sent
+from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.model import DEDUP_KEY_LIMIT
+
+PATIENCE = 10.0  # seconds, at least: who types a command can wait
+
+
+def _dedup_key(ctx: click.Context, param: click.Parameter, given: str) -> str:
+    if not given.strip() or len(given) > DEDUP_KEY_LIMIT:
+        raise click.BadParameter(f"expected 1 to {DEDUP_KEY_LIMIT} characters, such as spark_pd/prod/sales/sales.orders/failure")
+    return given
+
+
+@click.command(
+    epilog="""\b
+Example:
+  spark-pd ack spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
+
+Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
+)
+@click.argument("dedup_key", callback=_dedup_key)
+@settings_options
+@click.pass_context
+def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
+    """Acknowledge the open incident with DEDUP_KEY: PagerDuty stops to escalate it.
+
+    PagerDuty ignores it where no incident with that key is open, and says the same then.
+    """
+    settings = settings_from(config_file, conf)
+    channel = channel_of(settings)
+    alert = by_hand(dedup_key, "firing", source="spark-pd ack")
+    ctx.exit(0 if sent("acknowledge", _seconds(settings.deadline), lambda until: channel.acknowledge(alert, deadline=until)) else 1)
+
+
+@click.command(
+    epilog="""\b
+Example:
+  spark-pd resolve spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
+
+Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
+)
+@click.argument("dedup_key", callback=_dedup_key)
+@settings_options
+@click.pass_context
+def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
+    """Resolve the open incident with DEDUP_KEY, and drop older alerts for it that wait in the outbox.
+
+    PagerDuty ignores it where no incident with that key is open, and says the same then. Where it cannot be delivered, it waits in the
+    outbox.
+    """
+    from spark_pd.dispatch import Dispatcher
+    from spark_pd.outbox import open_outbox
+
+    settings = settings_from(config_file, conf)
+    # By way of the outbox: an older alert that waits there would open the incident again.
+    dispatcher = Dispatcher([channel_of(settings)], outbox=open_outbox(settings.outbox_path))
+    alert, seconds = by_hand(dedup_key, "resolved", source="spark-pd resolve"), _seconds(settings.deadline)
+    ctx.exit(0 if sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0]) else 1)
+
+
+@click.command(
+    "check-key",
+    epilog="""\b
+Examples:
+  spark-pd check-key --config-file pagerduty.yaml
+  spark-pd check-key --conf spark.expectations.notifications.pagerduty.integration.key=env:PAGERDUTY_KEY
+
+Exit codes: 0 the key works; 1 it does not, or PagerDuty did not answer; 2 usage or settings.""",
+)
+@settings_options
+@click.pass_context
+def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]) -> None:
+    """Prove that the integration key works, without paging anybody.
+
+    It resolves an incident that there never was, which PagerDuty accepts from a good key only, and ignores.
+    """
+    settings = settings_from(config_file, conf)
+    channel = channel_of(settings)
+    click.echo(f"Asking {channel.endpoint}")
+    alert = by_hand(f"spark_pd/check-key/{uuid.uuid4()}", "resolved", source="spark-pd check-key")
+    works = sent("check-key", _seconds(settings.deadline), lambda until: channel.deliver(alert, deadline=until))
+    click.echo("The key works." if works else "It is not proven that the key works.")
+    ctx.exit(0 if works else 1)
+
+
+def _seconds(deadline: float) -> float:
+    return max(deadline, PATIENCE)

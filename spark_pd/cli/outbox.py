@@ -1,0 +1,252 @@
+"""`spark-pd outbox`: what waits to be sent, and what nobody will send any more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spark_pd.cli.channel import NAME, channel_of, secret_context
+from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.errors import SecretError, UsageError
+from spark_pd.model import Channel, SecretReference
+
+if TYPE_CHECKING:
+    from spark_pd.outbox import Entry, Outbox
+    from spark_pd.settings import Settings
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+NOBODY_TRIED = "nobody tried to send it yet"
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  spark-pd outbox list
+  spark-pd outbox replay --config-file pagerduty.yaml
+
+Exit codes: 0 good; 1 not everything was sent; 2 usage or settings."""
+)
+def outbox() -> None:
+    """Alerts that wait to be sent, and dead letters.
+
+    The outbox is the folder that spark.pd.outbox.path names, else spark_pd/outbox in your state directory.
+    """
+
+
+@outbox.command("list")
+@AS_JSON
+@settings_options
+def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
+    """List what waits, what is dead and what is no alert, oldest first, each with the reason."""
+    box = _open(settings_from(config_file, conf))
+    entries, corrupt = [*box.waiting(), *box.dead()], box.corrupt()
+    if as_json:
+        shown = {"folder": str(box.folder), "entries": [_fields(entry) for entry in entries], "corrupt": [path.name for path in corrupt]}
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for entry in entries:
+        alert = entry.alert
+        click.echo(f"{entry.id}  {entry.state:6}  {_when(entry)}  {alert.state:8}  {alert.dedup_key}: {entry.reason or NOBODY_TRIED}")
+    for path in corrupt:
+        click.echo(f"{path.name}: no alert; set aside in {path.parent}")
+    queued = sum(entry.state == "queued" for entry in entries)
+    click.echo(f"{queued} queued, {len(entries) - queued} dead, {len(corrupt)} corrupt in {box.folder}")
+
+
+@outbox.command()
+@click.argument("id")
+@AS_JSON
+@settings_options
+def show(id: str, as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
+    """Show all that the outbox knows of the alert with this ID."""
+    (entry,) = _find(_open(settings_from(config_file, conf)), (id,))
+    fields = _fields(entry) | {
+        "summary": entry.alert.summary,
+        "severity": entry.alert.severity,
+        "source": entry.alert.source,
+        "component": entry.alert.component,
+        "group": entry.alert.group,
+        "at": entry.alert.at.isoformat(),
+        "details": entry.alert.details,
+        "links": [link.href for link in entry.alert.links],
+        "endpoint": entry.address.endpoint,
+        "key": entry.address.reference or "given literally",
+        "fingerprint": entry.address.fingerprint,
+    }
+    if as_json:
+        click.echo(json.dumps(fields, indent=2))
+        return
+    for name, value in fields.items():
+        click.echo(f"{name:12} {json.dumps(value) if isinstance(value, (dict, list)) else '-' if value is None else value}")
+
+
+@outbox.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--dead", is_flag=True, help="Dead letters too, not only what waits. An ID names either.")
+@click.option("--unverified", is_flag=True, help="Also what was queued while its key was not known, with what its reference gives now.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="How long it may take in all.")
+@AS_JSON
+@settings_options
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    dead: bool,
+    unverified: bool,
+    seconds: float,
+    as_json: bool,
+    config_file: Path | None,
+    conf: dict[str, str],
+) -> None:
+    """Send what waits: all, or the alerts with these IDs. Older alerts of an incident with a newer verdict are dropped.
+
+    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here.
+    """
+    from spark_pd.outbox import replay as replay_all
+
+    settings = settings_from(config_file, conf)
+    box = _open(settings)
+    chosen = _find(box, ids)
+    for entry in chosen if ids else box.dead() if dead else []:
+        if entry.state == "dead":
+            box.revive(entry)
+    wanted = {entry.id for entry in chosen}
+    routes = _Routes(settings, unverified=unverified)
+    outcomes = list(
+        replay_all(
+            box,
+            routes.route,
+            until=time.monotonic() + seconds,
+            chosen=(lambda entry: entry.id in wanted) if ids else None,
+            patience=min(seconds, 2.0),
+        )
+    )
+    counts = Counter(outcome.status for outcome in outcomes)
+    if as_json:
+        click.echo(json.dumps([_fields(each.entry) | {"state": each.status, "reason": each.reason} for each in outcomes], indent=2))
+    else:
+        for outcome in outcomes:
+            click.echo(f"{outcome.entry.id}  {outcome.status:7}  {outcome.entry.alert.dedup_key}: {outcome.reason}")
+        click.echo(", ".join(f"{counts[status]} {status}" for status in ("sent", "dropped", "queued", "dead")))
+    ctx.exit(1 if counts["queued"] or counts["dead"] else 0)
+
+
+@outbox.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--dead", is_flag=True, help="All dead letters.")
+@click.option("--corrupt", is_flag=True, help="All files that are no alerts.")
+@AS_JSON
+@settings_options
+def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
+    """Forget alerts for good, unsent: those with these IDs, or all dead letters."""
+    if not (ids or dead or corrupt):
+        raise click.UsageError("name the alerts to drop by ID, or say --dead or --corrupt; `spark-pd outbox list` has the IDs")
+    box = _open(settings_from(config_file, conf))
+    entries = {entry.id: entry for entry in [*_find(box, ids), *(box.dead() if dead else [])]}
+    for entry in entries.values():
+        box.drop(entry, "dropped by hand")
+    files = box.corrupt() if corrupt else []
+    for path in files:
+        box.remove_corrupt(path)
+    if as_json:
+        click.echo(json.dumps({"dropped": [*entries, *(path.name for path in files)]}, indent=2))
+    else:
+        click.echo(f"dropped {len(entries)} alerts and {len(files)} corrupt files")
+
+
+class _Routes:
+    """Where an entry may go from here: to the settings' own key, or to what its reference gives on this machine."""
+
+    def __init__(self, settings: Settings, *, unverified: bool) -> None:
+        self._settings = settings
+        self._unverified = unverified
+        self._own = None if settings.integration_key is None else channel_of(settings)
+        self._found: dict[str, Channel | str] = {}
+
+    def route(self, entry: Entry) -> Channel | str:
+        from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
+
+        address, own = entry.address, self._own
+        if address.channel != NAME:
+            return f"there is no channel {address.channel!r} here"
+        if own is not None and address.fingerprint is not None and own.address().fingerprint == address.fingerprint:
+            if is_loopback(address.endpoint) == is_loopback(own.endpoint):
+                return own
+            return f"it is for {address.endpoint}, and the settings send to {own.endpoint}"
+        if address.reference is None:
+            return "its key was given literally: give the same key in the settings"
+        if address.fingerprint is None and not self._unverified:
+            return f"its key was not known when it was queued: --unverified sends it to what {address.reference} is here"
+        channel = self._by_reference(address.reference, address.endpoint)
+        if isinstance(channel, str) or address.fingerprint in (None, channel.address().fingerprint):
+            return channel
+        return ANOTHER_KEY
+
+    def _by_reference(self, reference: str, endpoint: str) -> Channel | str:
+        """A channel to the key that a reference gives here, once for each; or why there is none."""
+        place = f"{reference} {endpoint}"
+        if place not in self._found:
+            self._found[place] = self._looked_up(reference, endpoint)
+        return self._found[place]
+
+    def _looked_up(self, reference: str, endpoint: str) -> Channel | str:
+        from spark_pd.pagerduty import PagerDutyChannel
+        from spark_pd.pagerduty import endpoint as endpoint_of
+        from spark_pd.secrets import parse_reference, resolve
+
+        # The outbox is a folder that others may be able to write to: a key goes nowhere just because a file there says so.
+        trusted = {endpoint_of("us"), endpoint_of("eu"), endpoint_of(self._settings.region, self._settings.url)}
+        if endpoint not in trusted:
+            return f"it is for {endpoint}, which is neither PagerDuty's own nor that of the settings"
+        source = parse_reference(reference)
+        if not isinstance(source, SecretReference):
+            return f"{reference} is no reference that is known here"
+        try:
+            secret = resolve(source, context=secret_context(self._settings))
+        except SecretError as error:
+            return str(error)
+        return PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret)
+
+
+def _open(settings: Settings) -> Outbox:
+    from spark_pd.outbox import open_outbox
+
+    box = open_outbox(settings.outbox_path)
+    if box is None:
+        raise UsageError("there is no home directory, so there is no outbox: set spark.pd.outbox.path")
+    return box
+
+
+def _find(box: Outbox, ids: tuple[str, ...]) -> list[Entry]:
+    """The entries with these ids. Raises UsageError for an id that is none's."""
+    known = {entry.id: entry for entry in ([*box.waiting(), *box.dead()] if ids else [])}
+    missing = [id for id in ids if id not in known]
+    if missing:
+        raise UsageError(f"there is no alert {missing[0]} in {box.folder}; `spark-pd outbox list` shows what there is")
+    return [known[id] for id in ids]
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "reason": entry.reason or NOBODY_TRIED,
+        "queued_at": _when(entry),
+        "trigger": entry.alert.trigger,
+        "alert": entry.alert.state,
+        "dedup_key": entry.alert.dedup_key,
+        "channel": entry.address.channel,
+    }
+
+
+def _when(entry: Entry) -> str:
+    try:
+        return datetime.fromtimestamp(entry.stamp / 1e9, timezone.utc).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return "-"

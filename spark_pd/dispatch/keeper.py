@@ -1,0 +1,159 @@
+"""Between the dispatcher and the outbox: alerts are kept before they are sent, and what waits is sent once PagerDuty answers again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from spark_pd.dispatch.submission import Task
+from spark_pd.model import Channel, Delivery, DeliveryStatus
+from spark_pd.outbox import Entry, Outbox, replay
+from spark_pd.outbox.owner import owner_lives
+from spark_pd.outbox.replaying import conclude, drop_older
+from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
+
+logger = logging.getLogger("spark_pd.dispatch")
+
+YOUNG = 30.0  # seconds for which an alert is left to the process that made it, as long as that lives
+LONGEST_REPLAY = 3_600.0  # seconds
+UNKNOWN_KEY = "its key was not known when it was queued, so nobody can tell whose it is: spark-pd outbox replay --unverified"
+
+
+class Keeper:
+    """Keeps tasks in the outbox while they are under way. It belongs to one process: a forked child makes its own."""
+
+    def __init__(self, outbox: Outbox, channels: Sequence[Channel]) -> None:
+        self._outbox = outbox
+        self._channels = {channel.name: channel for channel in channels}
+        self._lock = threading.Lock()
+        self._mine: dict[str, Task] = {}  # what this process kept and did not get rid of, by the entry's id
+        self._others: frozenset[str] = frozenset()  # files that are not for us, so that each is opened once only
+        self._thread: threading.Thread | None = None
+
+    def keep(self, tasks: Sequence[Task]) -> None:
+        """Put the tasks on the disk, before anything else is done with them. Where that fails they are sent all the same."""
+        wanted = [(task, task.channel) for task in tasks if task.channel is not None and task.channel.barred is None]
+        kept = self._outbox.keep([(task.alert, channel.address()) for task, channel in wanted])
+        for (task, _), entry in zip(wanted, kept, strict=True):
+            if isinstance(entry, Entry):
+                task.entry = entry
+                with self._lock:
+                    self._mine[entry.id] = task
+            else:
+                task.unkept = entry
+        unkept = [task.unkept for task, _ in wanted if task.unkept is not None]
+        if unkept:
+            logger.warning("the outbox could not keep %d of %d alerts, which are sent without: %s", len(unkept), len(wanted), unkept[0])
+
+    def deliver(self, task: Task, entry: Entry, channel: Channel, deadline: float) -> Delivery:
+        """Have the channel deliver a task that was kept, while nobody else sends for its incident."""
+        with self._outbox.lock(entry.line, until=deadline) as mine:
+            if not mine:
+                return _delivery(task, channel, "queued", "another process is sending for the same incident; it waits in the outbox")
+            place = self._outbox.holds(entry)
+            if place is None:
+                self._forget(entry)
+                return _delivery(task, channel, "sent", "another process took it out of the outbox and sent it, or a newer verdict")
+            older = [other for other in self._outbox.waiting(entry.line) if other.goes_where(entry)]
+            for dropped in drop_older(self._outbox, entry, older):
+                self._forget(dropped.entry)
+            delivery = channel.deliver(task.alert, deadline=deadline)
+            conclude(self._outbox, entry, delivery, channel.address().fingerprint)
+        if delivery.status == "failed":
+            reason = f"{delivery.reason}; it waits in the outbox"
+            return _delivery(task, channel, "queued", reason, status_code=delivery.status_code, attempts=delivery.attempts)
+        self._forget(entry)
+        if delivery.status == "sent":
+            self.wake()
+        return delivery
+
+    def leave(self, entry: Entry, reason: str) -> None:
+        """Note that this process does not try it any more: others need not wait for it."""
+        if self._outbox.holds(entry) == "queued":
+            self._outbox.note(entry, reason)
+
+    def wake(self) -> None:
+        """PagerDuty answers: send what waits for it, in a thread of its own, so that no run's alert waits behind it."""
+        with self._lock:
+            busy = self._thread is not None and self._thread.is_alive()
+            if busy or all(name in self._others for name in self._outbox.names()):
+                return
+            self._thread = threading.Thread(target=self._replay, name="spark_pd-replay", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter ends: the next run will do it
+                self._thread = None
+
+    def join(self, until: float) -> None:
+        """Wait for what `wake` began, until `until` (time.monotonic's clock) at the longest."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _replay(self) -> None:
+        foreign: set[str] = set()
+        self._forget_gone()
+
+        def route(entry: Entry) -> Channel | str:
+            channel = self._route(entry)
+            if isinstance(channel, str) and not self._is_under_way(entry):
+                foreign.add(entry.name)
+            return channel
+
+        try:
+            for outcome in replay(self._outbox, route, until=time.monotonic() + LONGEST_REPLAY):
+                if outcome.status != "queued":
+                    self._forget(outcome.entry)
+                if outcome.tried or outcome.status == "dropped":
+                    alert = outcome.entry.alert
+                    logger.info("from the outbox: %s %s: %s, %s", alert.trigger, alert.state, outcome.status, outcome.reason)
+                if outcome.tried and outcome.status == "queued":
+                    return  # PagerDuty is gone again
+        except Exception as error:
+            # A thread of ours that dies would print a traceback into the job's output.
+            logger.warning("what waits in the outbox could not be sent: %s", type(error).__name__)
+        self._others = frozenset(foreign)
+
+    def _route(self, entry: Entry) -> Channel | str:
+        channel = self._channels.get(entry.address.channel)
+        if channel is None:
+            return f"there is no channel {entry.address.channel!r} here"
+        if channel.barred is not None:
+            return channel.barred
+        if self._is_under_way(entry):
+            return "it is being sent right now"
+        here = channel.address()
+        if entry.id not in self._mine:
+            if entry.address.fingerprint is None:
+                return UNKNOWN_KEY
+            if entry.address.fingerprint != here.fingerprint:
+                return ANOTHER_KEY
+        if is_loopback(entry.address.endpoint) != is_loopback(here.endpoint):
+            return f"it is for {entry.address.endpoint}, and this process sends to {here.endpoint}"
+        return channel
+
+    def _is_under_way(self, entry: Entry) -> bool:
+        task = self._mine.get(entry.id)
+        if task is not None:
+            return task.delivery is None
+        return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry)
+
+    def _forget_gone(self) -> None:
+        """Forget what another process sent of what this one had queued."""
+        names = frozenset(self._outbox.names())
+        with self._lock:
+            done = [id for id, task in self._mine.items() if task.delivery and task.entry and task.entry.name not in names]
+            for id in done:
+                del self._mine[id]
+
+    def _forget(self, entry: Entry) -> None:
+        with self._lock:
+            self._mine.pop(entry.id, None)
+
+
+def _delivery(
+    task: Task, channel: Channel, status: DeliveryStatus, reason: str, *, status_code: int | None = None, attempts: int = 0
+) -> Delivery:
+    return Delivery(alert=task.alert, channel=channel.name, status=status, reason=reason, status_code=status_code, attempts=attempts)

@@ -1,0 +1,114 @@
+"""Sending what waits: of each line only its newest verdict, never to another key, never two senders of one line at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from spark_pd.model import Channel, Delivery
+from spark_pd.outbox.entry import Entry
+from spark_pd.outbox.store import Outbox, newest
+
+Route: TypeAlias = Callable[[Entry], "Channel | str"]
+"""The channel that an entry may go to, or the reason why it has to wait."""
+
+EACH = 5.0  # seconds that one alert may take
+SUPERSEDED = "a newer verdict for the same incident took its place"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one entry: `sent`, `dead`, still `queued`, or `dropped` since a newer one took its place."""
+
+    entry: Entry
+    status: Literal["sent", "dead", "queued", "dropped"]
+    reason: str
+    tried: bool = False
+    """Whether it was given to its channel."""
+    attempts: int = 0
+
+
+def replay(
+    outbox: Outbox, route: Route, *, until: float, chosen: Callable[[Entry], bool] | None = None, patience: float = 0.0
+) -> Iterator[Outcome]:
+    """Send what waits, firing alerts first, until `until` (time.monotonic's clock). An outcome for each entry of a line with a chosen one.
+
+    After a failure nothing more goes to that endpoint, or where it was the key that failed, by that channel: the others would fail as
+    well. `patience` is for how many seconds another sender of the same line is waited for.
+    """
+    down: dict[object, str] = {}
+    for group in _groups(outbox.waiting()):
+        if chosen is not None and not any(map(chosen, group)):
+            continue
+        verdict = newest(group)
+        channel = route(verdict)
+        problem = channel if isinstance(channel, str) else None
+        if time.monotonic() >= until:
+            problem = problem or "there was no time left to try it"
+        if isinstance(channel, str) or problem is not None:
+            yield from (Outcome(entry, "queued", problem or "") for entry in group)
+            continue
+        endpoint = channel.address().endpoint
+        failed = down.get(endpoint) or down.get(channel)
+        if failed is not None:
+            yield from (Outcome(entry, "queued", f"not tried, since another failed: {failed}") for entry in group)
+            continue
+        for outcome in _send(outbox, group, channel, until=until, patience=patience):
+            if outcome.tried and outcome.status == "queued":
+                down[endpoint if outcome.attempts else channel] = outcome.reason
+            yield outcome
+
+
+def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str | None = None) -> None:
+    """Note what became of an entry: forgotten once it was sent, a dead letter where it was refused, else the reason why it waits."""
+    if delivery.status == "sent":
+        outbox.done(entry)
+    elif delivery.status == "dead":
+        outbox.bury(entry, delivery.reason, fingerprint=fingerprint)
+    else:
+        outbox.note(entry, delivery.reason, fingerprint=fingerprint)
+
+
+def drop_older(outbox: Outbox, entry: Entry, entries: Sequence[Entry]) -> list[Outcome]:
+    """Drop what `entry`, a newer verdict, supersedes. It is on the disk itself, so nothing is lost should we die right here."""
+    older = [other for other in entries if other.name < entry.name]
+    for other in older:
+        outbox.drop(other, SUPERSEDED)
+    return [Outcome(other, "dropped", SUPERSEDED) for other in older]
+
+
+def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries by incident and team; those whose newest verdict is firing come first, else the oldest."""
+    lines: dict[str, list[list[Entry]]] = {}
+    for entry in entries:
+        groups = lines.setdefault(entry.line, [])
+        home = next((group for group in groups if group[-1].goes_where(entry)), None)
+        if home is None:
+            groups.append([entry])
+        else:
+            home.append(entry)
+    every = [group for groups in lines.values() for group in groups]
+    return sorted(every, key=lambda group: (newest(group).alert.state != "firing", group[0].name))
+
+
+def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, until: float, patience: float) -> Iterator[Outcome]:
+    names = {entry.name for entry in group}
+    with outbox.lock(group[0].line, until=time.monotonic() + patience) as mine:
+        if not mine:
+            yield from (Outcome(entry, "queued", "another process is sending for the same incident") for entry in group)
+            return
+        # What was read before the lock may be sent by now, and a newer verdict may have come.
+        now = [entry for entry in outbox.waiting(group[0].line) if entry.name in names or entry.goes_where(group[-1])]
+        gone = names - {entry.name for entry in now}
+        yield from (Outcome(entry, "sent", "another process sent it") for entry in group if entry.name in gone)
+        if not now:
+            return
+        verdict = newest(now)
+        yield from drop_older(outbox, verdict, now)
+        deadline = min(until, time.monotonic() + EACH)
+        delivery = channel.deliver(verdict.alert, deadline=deadline, only_to=verdict.address.fingerprint)
+        conclude(outbox, verdict, delivery)
+        status: Literal["sent", "dead", "queued"] = delivery.status if delivery.status in ("sent", "dead") else "queued"
+        yield Outcome(verdict, status, delivery.reason, tried=True, attempts=delivery.attempts)
