@@ -1,7 +1,7 @@
 """What the counting of row rules costs, against doing without and against doing it by hand. See benchmarks/README.md.
 
-    python benchmarks/checks.py                             all cells; about an hour on two cores
-    python benchmarks/checks.py --rows-factor 0.1 --rounds 3 --tables flights --rules 10
+python benchmarks/checks.py                             all cells; about an hour on two cores
+python benchmarks/checks.py --rows-factor 0.1 --rounds 3 --tables flights --rules 10
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Clock:
 
     def __init__(self, spark: Any) -> None:
         self._jvm = spark.sparkContext._jvm
+        self.counts: Any = None
         self._stat = Path(f"/proc/{self._jvm.java.lang.ProcessHandle.current().pid()}/stat")
 
     def _cpu(self) -> float | None:
@@ -56,7 +57,7 @@ class Clock:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def time(self, contender: str, job: Job) -> Lap:
-        """Run it once, and check what it gave against nothing yet."""
+        """Run it once, and keep what it counted in `counts`."""
         job.clear()
         os.sync()
         self._jvm.System.gc()
@@ -151,15 +152,44 @@ def row(cell: dict[str, Any], name: str) -> str:
         return f"{s['median']:.2f} ({s['min']:.2f} to {s['max']:.2f})" if s else ""
 
     keys = ("wall_to_bare", "cpu_to_bare", "wall_to_filter_all", "cpu_to_filter_all")
-    return " | ".join(
-        [f"| {cell['table']}", str(cell["rules"]), name, f"{of['seconds']['median']:.2f}", *(shown(key) for key in keys)]
-    ) + " |"
+    return (
+        " | ".join([f"| {cell['table']}", str(cell["rules"]), name, f"{of['seconds']['median']:.2f}", *(shown(key) for key in keys)]) + " |"
+    )
 
 
 HEADER = (
     "| table | rules | contender | seconds | wall / bare | CPU / bare | wall / filter_all | CPU / filter_all |\n"
     "| --- | ---: | --- | ---: | --- | --- | --- | --- |"
 )
+
+
+def compact(cells: Sequence[dict[str, Any]]) -> str:
+    """One line for each cell: median ratios of wall and CPU time, for the README."""
+    names = [name for name in CONTENDERS if name != "bare" and any(name in cell["contenders"] for cell in cells)]
+    goal = "operator" in names
+    lines = [
+        f"| table | rules | rows | {' | '.join(names)} |" + (" operator / filter_all |" if goal else ""),
+        "| --- | ---: | ---: |" + " ---: |" * (len(names) + goal),
+    ]
+    for cell in cells:
+        found = cell["contenders"]
+
+        def of(name: str, other: str, found: dict[str, Any] = found) -> str:
+            both = [found.get(name, {}).get(f"{kind}_to_{other}") for kind in ("wall", "cpu")]
+            return " / ".join(f"{ratio['median']:.2f}" for ratio in both if ratio)
+
+        ratios = [of(name, "bare") for name in names] + ([of("operator", "filter_all")] if goal else [])
+        lines.append(f"| {cell['table']} | {cell['rules']} | {cell['rows']:,} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+def record(file: Path, cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put a cell into the file in place of its last figures; the other cells stay. Returns all of them, in order."""
+    cells: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    cells = [old for old in cells if (old["table"], old["rules"]) != (cell["table"], cell["rules"])]
+    cells = sorted([*cells, cell], key=lambda c: (c["table"], c["rules"]))
+    file.write_text(json.dumps(cells, indent=1) + "\n")
+    return cells
 
 
 def machine(spark: Any, cores: int) -> dict[str, Any]:
@@ -194,13 +224,17 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", type=names(list(TABLES)), default=list(TABLES), metavar="NAMES", help=f"some of {','.join(TABLES)}")
     parser.add_argument("--rules", type=lambda text: [int(n) for n in text.split(",")], default=[1, 10, 30, 100], metavar="NUMBERS")
-    parser.add_argument("--only", type=names(list(CONTENDERS)), default=list(CONTENDERS), metavar="NAMES", help=f"some of {','.join(CONTENDERS)}")
+    parser.add_argument(
+        "--only", type=names(list(CONTENDERS)), default=list(CONTENDERS), metavar="NAMES", help=f"some of {','.join(CONTENDERS)}"
+    )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="measured rounds of each cell (5)")
     parser.add_argument("--rows-factor", type=float, default=1.0, metavar="X", help="1: about 5M rows; 0.1 for a quick look")
     parser.add_argument("--sink", choices=("parquet", "noop"), default="parquet", help="where the rows go (parquet)")
-    parser.add_argument("--data", type=Path, default=ROOT / ".benchmarks", metavar="FOLDER", help="for the tables and what is written (.benchmarks)")
+    parser.add_argument(
+        "--data", type=Path, default=ROOT / ".benchmarks", metavar="FOLDER", help="for the tables and what is written (.benchmarks)"
+    )
     parser.add_argument("--cores", type=int, default=2, metavar="N", help="of local[N] (2)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="put the cells' figures there, in place of their last")
     return parser.parse_args(argv)
 
 
@@ -226,12 +260,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                     print(f"{table.name}, {count} rules: {wrong}", file=sys.stderr)
                     return 1
                 rows, failed, dropped, _ = true
-                cell = {"table": table.name, "rules": count, "rows": rows, "failed": failed, "dropped": dropped, "load_before": round(load, 1)}
-                cell["contenders"] = summary(laps)
-                cells.append(cell)
+                cell = {"table": table.name, "rules": count, "rows": rows, "failed": failed, "dropped": dropped}
+                cell |= {
+                    "on": {**facts, "load_before": round(load, 1), "load_after": round(os.getloadavg()[0], 1)},
+                    "contenders": summary(laps),
+                }
                 print("\n".join(row(cell, name) for name in names), flush=True)
-                if args.json is not None:
-                    args.json.write_text(json.dumps({"machine": facts, "cells": cells}, indent=1) + "\n")
+                cells = [*cells, cell] if args.json is None else record(args.json, cell)
+    print(f"\nMultiples of bare, medians: wall / CPU.\n\n{compact(cells)}")
     return 0
 
 

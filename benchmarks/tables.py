@@ -84,10 +84,10 @@ def _synthetic(factor: float) -> pa.Table:
     rows = max(1, round(SYNTHETIC_ROWS * factor))
     rng = np.random.default_rng(7)
 
-    def some(values: list[str], chances: list[float]) -> np.ndarray:
+    def some(values: list[str], chances: list[float]) -> Any:
         return np.array(values)[rng.choice(len(values), rows, p=chances)]
 
-    def one_percent() -> np.ndarray:
+    def one_percent() -> Any:
         return rng.random(rows) < 0.01
 
     amount = rng.gamma(2.0, 50.0, rows)
@@ -144,10 +144,36 @@ _FLIGHTS = (
     "distance > 0",
     "flight < 9000",
     # limits by carrier, destination, month, hour and airport, as a team keeps them
-    *(f"carrier <> '{c}' OR arr_delay <= {400 + 10 * n}" for n, c in enumerate("9E AA AS B6 DL EV F9 FL HA MQ OO UA US VX WN YV".split())),
+    *(
+        f"carrier <> '{c}' OR arr_delay <= {400 + 10 * n}"
+        for n, c in enumerate(["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"])
+    ),
     *(
         f"dest <> '{d}' OR air_time < {600 + n}"
-        for n, d in enumerate("ORD ATL LAX BOS MCO CLT SFO FLL MIA DCA DTW DFW RDU TPA DEN IAH MSP PBI BNA LAS".split())
+        for n, d in enumerate(
+            [
+                "ORD",
+                "ATL",
+                "LAX",
+                "BOS",
+                "MCO",
+                "CLT",
+                "SFO",
+                "FLL",
+                "MIA",
+                "DCA",
+                "DTW",
+                "DFW",
+                "RDU",
+                "TPA",
+                "DEN",
+                "IAH",
+                "MSP",
+                "PBI",
+                "BNA",
+                "LAS",
+            ]
+        )
     ),
     *(f"month <> {m} OR dep_delay < {480 + 20 * m}" for m in range(1, 13)),
     *(f"hour <> {h} OR sched_dep_time BETWEEN {h * 100} AND {h * 100 + 59}" for h in range(5, 24)),
@@ -187,7 +213,7 @@ _SYNTHETIC = (
     "id + cid > 0",
     *(
         f"country <> '{c}' OR status <> '{s}' OR score < {0.99 + n / 10_000}"
-        for n, (c, s) in enumerate((c, s) for c in "DE FR US GB PL XX".split() for s in ("new", "paid", "shipped", "closed", "??"))
+        for n, (c, s) in enumerate((c, s) for c in ["DE", "FR", "US", "GB", "PL", "XX"] for s in ("new", "paid", "shipped", "closed", "??"))
     ),
     *(f"age < {a} OR age >= {a + 10} OR qty IS NULL OR qty < 100" for a in range(0, 110, 10)),
     *(f"cid % 29 <> {k} OR price < {85 + k}" for k in range(29)),

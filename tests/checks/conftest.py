@@ -51,7 +51,9 @@ def operator(spark: Any) -> Iterator[spark_pd.Monitor]:
 
 @pytest.fixture
 def world(spark: Any, flights_folder: Callable[[int, int], Path], tmp_path: Path) -> Iterator[World]:
-    """6,014 flights in six files, read as at least six partitions."""
+    """6,014 flights in six files, read as six partitions or more."""
     made = World(spark, flights_folder(6, 56), tmp_path)
-    with made.conf(spark__sql__files__maxPartitionBytes="60000", spark__sql__files__openCostInBytes="0"):
+    # Python functions by pickle: PySpark 4.2.0 by Arrow, its default, sometimes hangs in a plain write of withColumn(udf), without spark_pd
+    arrow = "spark__sql__execution__pythonUDF__arrow__enabled"
+    with made.conf(spark__sql__files__maxPartitionBytes="100000", spark__sql__files__openCostInBytes="0", **{arrow: "false"}):
         yield made

@@ -94,14 +94,17 @@ class Oracle:
 
     def differences(self, expected: str, written: str) -> int:
         """How many rows two queries do not share, as bags of rows."""
-        columns = ", ".join(f'"{name[0]}"' for name in self._db.execute(f"SELECT * FROM ({expected}) LIMIT 0").description)
+        names = [column[0] for column in self._db.execute(f"SELECT * FROM ({expected}) LIMIT 0").description]
+        columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
         both = [f"SELECT {columns} FROM ({query})" for query in (expected, written)]
         return int(self.row(f"SELECT count(*) FROM (({both[0]} EXCEPT ALL {both[1]}) UNION ALL ({both[1]} EXCEPT ALL {both[0]}))")[0])
 
 
 def parquet(folder: Path) -> str:
     """DuckDB's query of all rows in a folder that Spark wrote."""
-    return f"SELECT * FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+    return (
+        f"SELECT * FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+    )
 
 
 def package_data(name: str) -> Path | None:

@@ -1,0 +1,219 @@
+"""A client of a Spark Connect server, in a process of its own: classic PySpark and Connect do not share one. Prints JSON.
+
+python connect_job.py sc://HOST:PORT FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import spark_pd
+from spark_pd import RuleFailed, RulesError
+from spark_pd.sandbox import Sandbox
+
+RULES = [
+    {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
+    {"rule": "third", "expectation": "id % 3 <> 0", "action_if_failed": "ignore"},
+]
+SCENARIOS: dict[str, Callable[[Any, Any, str], Any]] = {}
+
+
+def scenario(do: Callable[[Any, Any, str], Any]) -> Callable[[Any, Any, str], Any]:
+    SCENARIOS[do.__name__] = do
+    return do
+
+
+def numbers(spark: Any) -> Any:
+    return spark.range(0, 1000, 1, 4)
+
+
+def told(run: Any, rows: int | None = None) -> dict[str, Any]:
+    stats = run.stats
+    return {
+        "exact": stats.exact,
+        "status": stats.status,
+        "counting": stats.counting,
+        "counts": [stats.input_count, stats.error_count, stats.dropped_count, stats.output_count],
+        "rules": [rule.failed_count for rule in stats.rules],
+        "rows": rows,
+    }
+
+
+def used(
+    use: Callable[[Any, str], None], *, rules: Any = RULES, frame: Any = numbers, reads: bool = True
+) -> Callable[[Any, Any, str], Any]:
+    """A scenario: a block that checks and then does so; what stands in the folder afterwards is counted."""
+
+    def do(spark: Any, monitor: Any, folder: str) -> Any:
+        with monitor.run("numbers", rules=rules) as run:
+            use(run.check(frame(spark)), folder)
+        return told(run, spark.read.parquet(folder).count() if reads else None)
+
+    return do
+
+
+def refused(use: Callable[[], object]) -> None:
+    """The use fails."""
+    try:
+        use()
+    except Exception:
+        return
+    raise AssertionError("it did not fail")
+
+
+def save(df: Any, folder: str) -> None:
+    df.write.mode("overwrite").parquet(folder)
+
+
+def look_then_save(df: Any, folder: str) -> None:
+    df.show(2), df.count(), df.limit(3).collect()
+    save(df, folder)
+
+
+def cache_then_save(df: Any, folder: str) -> None:
+    df = df.cache()
+    df.count()
+    save(df, folder)
+    df.unpersist()
+
+
+def write_to(df: Any, folder: str) -> None:
+    df.sparkSession.sql("DROP TABLE IF EXISTS t_connect_v2")
+    df.writeTo("t_connect_v2").using("parquet").create()
+    df.sparkSession.sql("SELECT * FROM t_connect_v2").write.mode("overwrite").parquet(folder)
+
+
+def save_as_table(df: Any, folder: str) -> None:
+    df.write.mode("overwrite").saveAsTable("t_connect")
+    df.sparkSession.table("t_connect").write.mode("overwrite").parquet(folder)
+
+
+def create_by_sql(df: Any, folder: str) -> None:
+    df.createOrReplaceTempView("checked_view")
+    df.sparkSession.sql("DROP TABLE IF EXISTS t_connect_sql")
+    df.sparkSession.sql("CREATE TABLE t_connect_sql USING parquet AS SELECT * FROM checked_view")
+    df.sparkSession.table("t_connect_sql").write.mode("overwrite").parquet(folder)
+
+
+SCENARIOS.update(
+    plain=used(save),
+    sorted=used(lambda d, f: save(d.orderBy("id"), f)),
+    joined=used(lambda d, f: save(d.join(d.sparkSession.range(0, 1000), "id"), f)),
+    filtered=used(lambda d, f: save(d.filter("id >= 0").select("id"), f)),
+    looked_at_first=used(look_then_save),
+    cached=used(cache_then_save),
+    by_table=used(save_as_table),
+    by_write_to=used(write_to),
+    by_sql=used(create_by_sql),
+    written_twice=used(lambda d, f: (save(d, f), save(d.orderBy("id"), f))),  # type: ignore[arg-type,return-value]
+    empty=used(save, frame=lambda s: numbers(s).filter("id < 0")),
+    all_bad=used(save, rules=[{"rule": "no", "expectation": "id < 0", "action_if_failed": "drop"}]),
+    no_rules=used(save, rules=[]),
+    never_written=used(lambda d, f: None, reads=False),
+    only_looked_at=used(lambda d, f: (d.show(2), d.count()), reads=False),  # type: ignore[arg-type,return-value]
+    other_written=used(lambda d, f: save(numbers(d.sparkSession), f)),
+    failed_write=used(lambda d, f: refused(lambda: save(d.selectExpr("id", "assert_true(id < 500) AS a"), f)), reads=False),
+    random_input=used(save, frame=lambda s: numbers(s).selectExpr("CAST(rand() * 1000 AS BIGINT) AS id")),
+    random_rule=used(save, rules=[{"rule": "coin", "expectation": "rand() < 0.5", "action_if_failed": "drop"}]),
+)
+
+
+@scenario
+def run_write(spark: Any, monitor: Any, folder: str) -> Any:
+    with monitor.run("numbers", rules=RULES) as run:
+        run.write(run.check(numbers(spark)), Path(folder), mode="overwrite", format="parquet")
+    return told(run, spark.read.parquet(folder).count())
+
+
+@scenario
+def fail_rule(spark: Any, monitor: Any, folder: str) -> Any:
+    rules = [*RULES, {"rule": "below", "expectation": "id < 990", "action_if_failed": "fail"}]
+    run = monitor.run("numbers", rules=rules)
+    try:
+        with run:
+            save(run.check(numbers(spark)), folder)
+    except RuleFailed as failed:
+        return {**told(run), "failed": [[rule.name, rule.failed_count] for rule in failed.rules], "target": Path(folder).exists()}
+    return "RuleFailed was not raised"
+
+
+@scenario
+def bad_rules(spark: Any, monitor: Any, folder: str) -> Any:
+    rules = [
+        *RULES,
+        {"rule": "a", "expectation": "id <"},
+        {"rule": "b", "expectation": "nothing > 1"},
+        {"rule": "c", "expectation": "count(*) > 1"},
+    ]
+    try:
+        with monitor.run("numbers", rules=rules) as run:
+            run.check(numbers(spark))
+    except RulesError as error:
+        return {"mistakes": len(error.mistakes), "named": [name in str(error) for name in ("'a'", "'b'", "'c'")]}
+    return "RulesError was not raised"
+
+
+@scenario
+def two_threads(spark: Any, monitor: Any, folder: str) -> Any:
+    runs: dict[int, Any] = {}
+
+    def one(divisor: int) -> None:
+        with monitor.run(
+            f"numbers_{divisor}", rules=[{"rule": "r", "expectation": f"id % {divisor} <> 0", "action_if_failed": "drop"}]
+        ) as run:
+            save(run.check(numbers(spark)), f"{folder}/{divisor}")
+        runs[divisor] = run
+
+    threads = [threading.Thread(target=one, args=(divisor,)) for divisor in (2, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {str(d): told(run, spark.read.parquet(f"{folder}/{d}").count()) for d, run in runs.items()}
+
+
+@scenario
+def left_as_it_was(spark: Any, monitor: Any, folder: str) -> Any:
+    return "execute_command" not in vars(spark.client)
+
+
+@scenario
+def incident(spark: Any, monitor: Any, folder: str) -> Any:
+    with Sandbox() as pagerduty:
+        config = {**pagerduty.config, "spark.pd.on.error_drop_threshold": True, "spark.expectations.notifications.error.drop.threshold": 5}
+        paging = spark_pd.install(spark, {**config, "spark.pd.environment": "test"})
+        with paging.run("numbers", rules=RULES) as bad:
+            save(bad.check(numbers(spark)), folder)
+        opened = [(i.severity, i.dedup_key) for i in pagerduty.open_incidents()]
+        with paging.run("numbers", rules=RULES) as good:
+            save(good.check(numbers(spark).filter("id % 10 <> 0")), folder)
+        return {
+            "opened": opened,
+            "open": len(pagerduty.open_incidents()),
+            "statuses": [i.status for i in pagerduty.incidents()],
+            "deliveries": [d.status for run in (bad, good) for d in run.deliveries],
+        }
+
+
+def main(url: str, folder: str) -> None:
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.remote(url).getOrCreate()
+    monitor = spark_pd.install(spark)
+    found: dict[str, Any] = {"install": {"counting": monitor.counting}}
+    for name, do in SCENARIOS.items():
+        try:
+            found[name] = do(spark, monitor, f"{folder}/{name}")
+        except Exception:
+            found[name] = traceback.format_exc()
+    print("FOUND " + json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

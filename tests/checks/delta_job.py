@@ -1,0 +1,221 @@
+"""Checked data written to Delta tables, in a session of its own: Delta's extensions cannot be added to one that runs. Prints JSON.
+
+python delta_job.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import spark_pd
+
+RULES = [
+    {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
+    {"rule": "third", "expectation": "id % 3 <> 0", "action_if_failed": "ignore"},
+]
+SCENARIOS: dict[str, Callable[[Job], Any]] = {}
+
+
+def scenario(do: Callable[[Job], Any]) -> Callable[[Job], Any]:
+    SCENARIOS[do.__name__] = do
+    return do
+
+
+def session(folder: str) -> Any:
+    from delta import configure_spark_with_delta_pip
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.warehouse.dir": f"{folder}/warehouse",
+        "spark.local.dir": f"{folder}/local",
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        spark = configure_spark_with_delta_pip(builder).getOrCreate()
+        spark.range(1).write.format("delta").save(f"{folder}/proof")
+    except Exception as error:
+        print("UNAVAILABLE " + " ".join(str(error).split())[:300], flush=True)
+        raise SystemExit(0) from None
+    return spark
+
+
+class Job:
+    """One way of counting; a scenario does something with the numbers, checked, and counts what stands in the table then."""
+
+    def __init__(self, spark: Any, counting: str, folder: str) -> None:
+        self.spark = spark
+        self.counting = counting
+        self.monitor = spark_pd.install(spark, {"spark.pd.counting": counting})
+        self.folder = folder
+
+    def numbers(self) -> Any:
+        return self.spark.range(0, 1000, 1, 4).selectExpr("id", "id % 4 AS part", "CAST(id AS DOUBLE) AS amount")
+
+    def checked(self, use: Callable[[Any], None], frame: Any = None) -> list[Any]:
+        with self.monitor.run("numbers", rules=RULES) as run:
+            use(run.check(self.numbers() if frame is None else frame))
+        stats = run.stats
+        return [
+            stats.exact,
+            [stats.input_count, stats.error_count, stats.dropped_count, stats.output_count],
+            [r.failed_count for r in stats.rules],
+        ]
+
+    def path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def written(self, name: str) -> list[int]:
+        row = self.spark.read.format("delta").load(self.path(name)).selectExpr("count(*)", "coalesce(sum(id), 0)").collect()[0]
+        return [row[0], row[1]]
+
+    def table(self, name: str) -> Any:
+        """A table of every second number with no amount, to merge into."""
+        from delta import DeltaTable
+
+        self.spark.range(0, 1000, 2).selectExpr("id", "id % 4 AS part", "0D AS amount").write.format("delta").save(self.path(name))
+        return DeltaTable.forPath(self.spark, self.path(name)).alias("t")
+
+    def updated(self, name: str) -> int:
+        return int(self.spark.read.format("delta").load(self.path(name)).filter("amount = id AND id > 0").count())
+
+
+@scenario
+def write(job: Job) -> Any:
+    return job.checked(lambda d: d.write.format("delta").save(job.path("write"))), job.written("write")
+
+
+@scenario
+def sorted_write(job: Job) -> Any:
+    return job.checked(lambda d: d.orderBy("amount").write.format("delta").save(job.path("sorted"))), job.written("sorted")
+
+
+@scenario
+def append(job: Job) -> Any:
+    job.numbers().filter("id < 10").write.format("delta").save(job.path("append"))
+    return job.checked(lambda d: d.write.format("delta").mode("append").save(job.path("append"))), job.written("append")
+
+
+@scenario
+def overwrite_partitioned(job: Job) -> Any:
+    job.numbers().write.format("delta").save(job.path("over"))
+
+    def use(d: Any) -> None:
+        d.write.format("delta").mode("overwrite").option("overwriteSchema", "true").partitionBy("part").save(job.path("over"))
+
+    return job.checked(use), job.written("over")
+
+
+@scenario
+def replace_where(job: Job) -> Any:
+    job.numbers().write.format("delta").save(job.path("replace"))
+    return job.checked(
+        lambda d: d.write.format("delta").mode("overwrite").option("replaceWhere", "id >= 0").save(job.path("replace"))
+    ), job.written("replace")
+
+
+@scenario
+def save_as_table(job: Job) -> Any:
+    found = job.checked(lambda d: d.write.format("delta").saveAsTable(f"t_{job.counting}"))
+    return found, [job.spark.table(f"t_{job.counting}").count()]
+
+
+@scenario
+def merge(job: Job) -> Any:
+    table = job.table("merge")
+
+    def use(d: Any) -> None:
+        table.merge(d.alias("s"), "t.id = s.id").whenMatchedUpdate(set={"amount": "s.amount"}).whenNotMatchedInsertAll().execute()
+
+    return job.checked(use), [job.written("merge")[0], job.updated("merge")]
+
+
+@scenario
+def merge_insert_only(job: Job) -> Any:
+    table = job.table("inserted")
+    return job.checked(lambda d: table.merge(d.alias("s"), "t.id = s.id").whenNotMatchedInsertAll().execute()), [
+        job.written("inserted")[0],
+        job.updated("inserted"),
+    ]
+
+
+@scenario
+def merge_not_materialized(job: Job) -> Any:
+    job.spark.conf.set("spark.databricks.delta.merge.materializeSource", "none")
+    table = job.table("direct")
+
+    def use(d: Any) -> None:
+        table.merge(d.alias("s"), "t.id = s.id").whenMatchedUpdate(set={"amount": "s.amount"}).whenNotMatchedInsertAll().execute()
+
+    try:
+        return job.checked(use), [job.written("direct")[0], job.updated("direct")]
+    finally:
+        job.spark.conf.set("spark.databricks.delta.merge.materializeSource", "auto")
+
+
+@scenario
+def merge_by_sql(job: Job) -> Any:
+    job.table("sql")
+
+    def use(d: Any) -> None:
+        d.createOrReplaceTempView("checked_view")
+        job.spark.sql(f"MERGE INTO delta.`{job.path('sql')}` t USING checked_view s ON t.id = s.id WHEN NOT MATCHED THEN INSERT *")
+
+    return job.checked(use), [job.written("sql")[0], job.updated("sql")]
+
+
+@scenario
+def delta_source(job: Job) -> Any:
+    job.numbers().write.format("delta").save(job.path("source"))
+    source = job.spark.read.format("delta").load(job.path("source"))
+    return job.checked(lambda d: d.write.format("delta").save(job.path("copied")), source), job.written("copied")
+
+
+@scenario
+def another_table_written(job: Job) -> Any:
+    return job.checked(lambda d: (d.count(), job.numbers().write.format("delta").save(job.path("other")))), job.written("other")
+
+
+@scenario
+def source_grows_before_the_write(job: Job) -> Any:
+    job.numbers().write.format("delta").save(job.path("grows"))
+    source = job.spark.read.format("delta").load(job.path("grows"))
+
+    def use(d: Any) -> None:
+        job.spark.range(1000, 1100).selectExpr("id", "id % 4 AS part", "0D AS amount").write.format("delta").mode("append").save(
+            job.path("grows")
+        )
+        d.write.format("delta").save(job.path("grown"))
+
+    return job.checked(use, source), job.written("grown")
+
+
+def main(folder: str) -> None:
+    spark = session(folder)
+    spark.sparkContext.setLogLevel("OFF")
+    found: dict[str, Any] = {}
+    for counting in ("operator", "observation", "two_pass"):
+        job = Job(spark, counting, f"{folder}/{counting}")
+        for name, do in SCENARIOS.items():
+            try:
+                found[f"{counting} {name}"] = do(job)
+            except Exception:
+                found[f"{counting} {name}"] = traceback.format_exc()
+    print("FOUND " + json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

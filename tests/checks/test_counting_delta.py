@@ -1,0 +1,100 @@
+"""Delta, whose writes run queries inside queries: the statistics of a write, an overwrite, a MERGE are right, or unknown, never wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the job found, by counting and scenario."""
+    if importlib.util.find_spec("delta") is None:
+        pytest.skip("delta-spark is not installed, or there is none for this PySpark")
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    folder = tmp_path_factory.mktemp("delta")
+    job = subprocess.run(
+        [sys.executable, str(HERE / "delta_job.py"), str(folder)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    lines = job.stdout.splitlines()
+    for line in lines:
+        if line.startswith("UNAVAILABLE "):
+            pytest.skip(f"Delta's jars could not be had: {line[12:]}")
+        if line.startswith("FOUND "):
+            return dict(json.loads(line[6:]))
+    raise AssertionError(job.stderr[-3000:])
+
+
+RIGHT = [True, [1000, 400, 100, 900], [100, 334]]
+GROWN = [True, [1100, 440, 110, 990], [110, 367]]
+UNKNOWN = [False, [None, None, None, None], [None, None]]
+ROWS = [900, 450000]
+"""How many numbers below 1000 are no multiples of ten, and their sum."""
+INSERTED = [1000, 500]
+"""A MERGE adds the 500 odd numbers to the 500 even ones."""
+MERGED = [1000, 900]
+"""And updates the 400 even ones that were kept."""
+
+SCENARIOS = {
+    "write": ROWS,
+    "sorted_write": ROWS,
+    "append": [910, 450045],
+    "overwrite_partitioned": ROWS,
+    "replace_where": ROWS,
+    "save_as_table": [900],
+    "merge": MERGED,
+    "merge_insert_only": INSERTED,
+    "merge_not_materialized": MERGED,
+    "merge_by_sql": INSERTED,
+    "delta_source": ROWS,
+}
+OPTIONAL = {"sorted_write", "merge", "merge_insert_only", "merge_not_materialized", "merge_by_sql"}
+"""Where observation may say unknown."""
+
+
+@pytest.fixture(params=["operator", "observation", "two_pass"])
+def counting(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def told(found: dict[str, Any], counting: str, scenario: str) -> tuple[Any, Any]:
+    """The statistics, and what stands in the table."""
+    result = found[f"{counting} {scenario}"]
+    assert isinstance(result, list), result
+    return result[0], result[1]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_was_written_to_a_delta_table_is_counted(found, counting, scenario):
+    stats, rows = told(found, counting, scenario)
+    assert rows == SCENARIOS[scenario]
+    if counting == "observation" and scenario in OPTIONAL:
+        assert stats in (RIGHT, UNKNOWN), f"{counting} was WRONG"
+    else:
+        assert stats == RIGHT
+
+
+def test_another_table_that_was_written_says_nothing_of_the_check(found, counting):
+    assert told(found, counting, "another_table_written") == (UNKNOWN, [1000, 499500])
+
+
+def test_a_table_that_grows_between_check_and_write(found, counting):
+    """Delta reads the table anew for each query: a pass before the write counted other rows than were written."""
+    stats, rows = told(found, counting, "source_grows_before_the_write")
+    right = {990: GROWN, 900: RIGHT}[rows[0]]
+    assert stats in ([right] if counting == "operator" else [right, UNKNOWN]), f"{counting} was WRONG: {rows[0]} rows were written"
