@@ -55,7 +55,7 @@ class Checked:
         stopping = self._plan.of_action("fail")
         if not stopping.rules:
             return (), None
-        if not deterministic(df):
+        if not deterministic(df, stopping):
             _log.warning(
                 "rules with action fail are settled by a pass over the input, and this input is not deterministic: "
                 "the rows that are written may be others. Write it to a table first, or checkpoint it, and check that"

@@ -76,9 +76,10 @@ def observed(ledger: Ledger) -> Reading:
         return Unknown(NEVER_WRITTEN if ledger.complete else STILL_RUNNING)
     found: set[tuple[int, ...]] = set()
     for write in writes:
-        found.update(
-            e.observed for e in ledger.executions if e.observed is not None and e.succeeded and within((e.id, e.root), write, ledger.ends)
-        )
+        for e in ledger.executions:
+            # a nested execution may have planned the observation without running it (a lazy checkpoint): its zero is no count
+            if e.observed and e.succeeded and within((e.id, e.root), write, ledger.ends) and (e.write or e.observed[0]):
+                found.add(e.observed)
     if not found:
         return Unknown(NOT_ALL_READ)
     counts = set()

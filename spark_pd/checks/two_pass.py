@@ -1,8 +1,12 @@
-"""Counting by a pass of its own over the input, when run.check is called. It works on every Spark, and it reads the input twice."""
+"""Counting by a pass of its own over the input, when run.check is called. It works on every Spark, and it reads the input twice.
+
+Its counts are of the input as it was when `check` was called. A source that changes before the write is a limit of this way of counting.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import weakref
 from typing import Any, Protocol
@@ -79,7 +83,7 @@ class TwoPassCounter:
     def __init__(self, df: DataFrame, plan: RowPlan, writes: _Writes | None) -> None:
         self._id = check_id()
         self._writes = writes
-        self._counts: Reading = tally(df, plan) if deterministic(df) else Unknown(UNSTABLE)
+        self._counts: Reading = tally(df, plan) if deterministic(df, plan) else Unknown(UNSTABLE)
         if writes is not None:
             writes.watch(self._id)
         masks = [f"__spark_pd_{self._id}_{word}" for word in range(len(plan.words))]
@@ -107,14 +111,15 @@ def tally(df: DataFrame, plan: RowPlan) -> Counts:
     return Counts.of([int(n) for n in row.collect()[0]])
 
 
-def deterministic(df: DataFrame) -> bool:
-    """Whether the plan gives the same rows each time, as far as Spark tells: rand() and the like do not. Connect tells functions' names."""
+def deterministic(df: DataFrame, plan: RowPlan) -> bool:
+    """Whether the rows and the rules give the same each time, as far as Spark tells: rand() and the like do not."""
+    frame: Any = df.select("*", *plan.masks())
     if not is_connect(df.sparkSession):
-        frame: Any = df
         return bool(frame._jdf.queryExecution().analyzed().deterministic())
-    connect: Any = df
-    plan = connect._plan.to_proto(connect._session.client)
-    return not any(name.lower() in NOT_DETERMINISTIC for name in fields(plan, "function_name"))
+    # Connect's plan is not analysed: it has functions by name, and SQL as text. To name one is enough to be unknown.
+    message = frame._plan.to_proto(frame._session.client)
+    words = {word for name in ("expression", "query", "sql") for text in fields(message, name) for word in re.findall(r"\w+", str(text))}
+    return not NOT_DETERMINISTIC.intersection(word.lower() for word in {*fields(message, "function_name"), *words})
 
 
 NOT_DETERMINISTIC = frozenset(

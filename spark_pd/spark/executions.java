@@ -14,6 +14,7 @@ import org.apache.spark.sql.catalyst.expressions.*;
 import org.apache.spark.sql.catalyst.plans.logical.*;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
 import org.apache.spark.sql.execution.*;
+import org.apache.spark.sql.execution.adaptive.AdaptiveSparkPlanExec;
 import org.apache.spark.sql.execution.columnar.InMemoryRelation;
 import org.apache.spark.sql.execution.columnar.InMemoryTableScanExec;
 import org.apache.spark.sql.execution.ui.*;
@@ -110,24 +111,34 @@ public class Executions extends SparkListener {
 
   private static String observed(QueryExecution query, String name) {
     scala.Option row = query.observedMetrics().get(name);
-    if (row.isEmpty() || !whole(query.optimizedPlan(), name)) return "";
+    if (row.isEmpty() || partial(query.optimizedPlan(), name, true)) return "";
     Row r = (Row) row.get();
     StringBuilder b = new StringBuilder();
     for (int i = 0; i < r.length(); i++) { if (i > 0) b.append(','); b.append(r.isNullAt(i) ? "0" : r.get(i).toString()); }
     return b.toString();
   }
 
-  /** Whether every operator between the plan's top and the observation reads all of its input. A limit does not, a join may not. */
-  private static boolean whole(LogicalPlan p, String name) {
-    if (p instanceof CollectMetrics && ((CollectMetrics) p).name().equals(name)) return true;
-    if (p instanceof InMemoryRelation) return true;
-    boolean reads = p instanceof Command || p instanceof Project || p instanceof Filter || p instanceof Sort || p instanceof RepartitionOperation || p instanceof RebalancePartitions
+  /** Whether an operator above some place where the observation stands in the plan may stop reading early. A limit does, a join may. */
+  private static boolean partial(Object p, String name, boolean reads) {
+    if (p instanceof CollectMetrics && ((CollectMetrics) p).name().equals(name) && !reads) return true;
+    if (p instanceof CollectMetricsExec && ((CollectMetricsExec) p).name().equals(name) && !reads) return true;
+    if (p instanceof InMemoryRelation) return partial(((InMemoryRelation) p).cachedPlan(), name, reads);
+    if (p instanceof InMemoryTableScanExec) return partial(((InMemoryTableScanExec) p).relation().cachedPlan(), name, reads);
+    if (p instanceof AdaptiveSparkPlanExec) return partial(((AdaptiveSparkPlanExec) p).inputPlan(), name, reads);
+    if (!(p instanceof TreeNode)) return false;
+    boolean all = reads && (p instanceof LogicalPlan ? readsAll((LogicalPlan) p) : readsAll((SparkPlan) p));
+    scala.collection.Seq inner = ((TreeNode) p).children().isEmpty() ? ((TreeNode) p).innerChildren() : ((TreeNode) p).children();
+    for (int i = 0; i < inner.size(); i++) if (partial(inner.apply(i), name, all)) return true;
+    return false;
+  }
+  private static boolean readsAll(LogicalPlan p) {
+    return p instanceof Command || p instanceof Project || p instanceof Filter || p instanceof Sort || p instanceof RepartitionOperation || p instanceof RebalancePartitions
       || p instanceof Aggregate || p instanceof Distinct || p instanceof Deduplicate || p instanceof Window || p instanceof Generate || p instanceof Expand || p instanceof Union
       || p instanceof View || p instanceof SubqueryAlias || p instanceof CollectMetrics || p instanceof org.apache.spark.sql.execution.datasources.WriteFiles || p instanceof BatchEvalPython || p instanceof ArrowEvalPython;
-    if (!reads) return false;
-    scala.collection.Seq inner = p.children().isEmpty() ? p.innerChildren() : p.children();
-    for (int i = 0; i < inner.size(); i++) if (inner.apply(i) instanceof LogicalPlan && whole((LogicalPlan) inner.apply(i), name)) return true;
-    return false;
+  }
+  private static boolean readsAll(SparkPlan p) {
+    return p instanceof ProjectExec || p instanceof FilterExec || p instanceof SortExec || p instanceof WholeStageCodegenExec || p instanceof InputAdapter || p instanceof CollectMetricsExec
+      || p instanceof UnionExec || p instanceof ColumnarToRowExec || p instanceof org.apache.spark.sql.execution.exchange.ShuffleExchangeLike || p instanceof org.apache.spark.sql.execution.aggregate.BaseAggregateExec;
   }
 
   private static String columns(LogicalPlan plan) {
@@ -144,7 +155,7 @@ public class Executions extends SparkListener {
     if (node instanceof InMemoryRelation) find(((InMemoryRelation) node).cachedPlan(), carried, carried, seen);
     if (node instanceof InMemoryTableScanExec) find(((InMemoryTableScanExec) node).relation().cachedPlan(), carried, carried, seen);
     if (node instanceof LogicalRDD) { Object held = carriers.get(columns((LogicalPlan) node)); if (held != null) carried.addAll((Set) held); }
-    if (node instanceof org.apache.spark.sql.execution.adaptive.AdaptiveSparkPlanExec) find(((org.apache.spark.sql.execution.adaptive.AdaptiveSparkPlanExec) node).inputPlan(), direct, carried, seen);
+    if (node instanceof AdaptiveSparkPlanExec) find(((AdaptiveSparkPlanExec) node).inputPlan(), direct, carried, seen);
     if (!(node instanceof TreeNode)) return;
     each(((TreeNode) node).children(), direct, carried, seen);
     each(((TreeNode) node).innerChildren(), direct, carried, seen);

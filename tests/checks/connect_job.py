@@ -41,7 +41,7 @@ def told(run: Any, rows: int | None = None) -> dict[str, Any]:
         "counting": stats.counting,
         "counts": [stats.input_count, stats.error_count, stats.dropped_count, stats.output_count],
         "rules": [rule.failed_count for rule in stats.rules],
-        "rows": rows,
+        "rows": None if rows is None else int(rows),  # numpy's on PySpark 3.5
     }
 
 
@@ -205,6 +205,8 @@ def main(url: str, folder: str) -> None:
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.remote(url).getOrCreate()
+    spark.range(3).count()
+    print("STARTED", flush=True)
     monitor = spark_pd.install(spark)
     found: dict[str, Any] = {"install": {"counting": monitor.counting}}
     for name, do in SCENARIOS.items():

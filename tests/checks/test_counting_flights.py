@@ -167,6 +167,7 @@ USES = [
     Use("union with some of itself", lambda w, d: d.union(d.orderBy("id").limit(5)), "FROM kept UNION ALL (FROM kept ORDER BY id LIMIT 5)"),
     Use("union of some of itself with it", lambda w, d: d.limit(5).union(d), None),
     Use("union with any of itself", lambda w, d: d.union(d.limit(5)), None),
+    Use("except some of itself", lambda w, d: d.select("id").exceptAll(d.select("id").limit(3)), None),
     Use("limit, cached", lambda w, d: d.limit(10).cache(), None, operator=UNKNOWN, observation=UNKNOWN),
     Use("offset", lambda w, d: d.orderBy("id").offset(10), "SELECT * FROM kept ORDER BY id OFFSET 10", operator=EITHER),
     Use(

@@ -182,6 +182,19 @@ INPUTS = [
     ),
     Input("literal rows, no table", sql("SELECT 1 AS id, 5 AS v"), "SELECT 1 AS id, 5 AS v", rules=SMALL),
     Input("python rows", lambda w: w.spark.createDataFrame([(1, 5), (2, -5), (3, 50), (4, None)], "id int, v int"), VALUES, rules=SMALL),
+    Input(
+        "literal rows beside an empty side",  # the optimizer drops that side, and then filters on the driver
+        lambda w: (
+            w.read()
+            .select("id", "hour")
+            .limit(0)
+            .union(w.spark.createDataFrame([(1, 5), (2, -5), (3, 50), (4, None)], "id long, v long"))
+            .toDF("id", "v")
+        ),
+        VALUES,
+        rules=SMALL,
+        must={"operator": EITHER, "observation": EITHER},
+    ),
     Input("range", lambda w: w.spark.range(0, 1000, 1, 4).toDF("v"), "SELECT range AS v FROM range(1000)", rules=SMALL),
     Input("ansi on", World.read, conf=(("spark__sql__ansi__enabled", "true"),)),
     Input("ansi off", World.read, conf=(("spark__sql__ansi__enabled", "false"),)),
@@ -238,6 +251,21 @@ def test_two_columns_of_one_name(monitor, world):
     oracle = world.oracle((FlightRule("third", "drop", "id % 3 = 0"),))
     assert_stats(run.stats, oracle.truth())
     assert oracle.differences("SELECT id, hour AS h, minute AS m FROM kept", world.written()) == 0
+
+
+@pytest.mark.parametrize("shape", ["self join", "grouped union"])
+def test_a_check_behind_a_shuffle(monitor, world, shape):
+    frame = world.read().repartition(4 if shape == "self join" else 30, "id")
+    with world.conf(spark__sql__autoBroadcastJoinThreshold="-1"), monitor.run("flights", rules=RULES) as run:
+        checked = run.check(frame)
+        if shape == "self join":
+            world.save(checked.select("id", "carrier").join(checked.select("id", "dest"), "id"))
+        else:
+            world.save(checked.select("id").union(checked.select("flight")).groupBy("id").count())
+    oracle = world.oracle()
+    assert_stats(run.stats, oracle.truth(), EITHER if monitor.counting == "observation" else EXACT)
+    both = "SELECT id, count(*) AS count FROM (SELECT id FROM kept UNION ALL SELECT flight FROM kept) GROUP BY id"
+    assert oracle.differences("SELECT id, carrier, dest FROM kept" if shape == "self join" else both, world.written()) == 0
 
 
 def test_hidden_columns_of_the_source_can_still_be_asked_for(monitor, world):
