@@ -76,6 +76,8 @@ def observed(ledger: Ledger) -> Reading:
         return Unknown(NEVER_WRITTEN if ledger.complete else STILL_RUNNING)
     found: set[tuple[int, ...]] = set()
     for write in writes:
+        if write.carried and any(e.observed is None and e.end < write.end for e in ledger.executions):
+            return Unknown(NOT_ALL_READ)  # an earlier query may have filled part of the cache: this write observed the rest only
         for e in ledger.executions:
             # a nested execution may have planned the observation without running it (a lazy checkpoint): its zero is no count
             if e.observed and e.succeeded and within((e.id, e.root), write, ledger.ends) and (e.write or e.observed[0]):

@@ -186,11 +186,13 @@ public class CheckExec extends FilterExec {
     String partition = "partitionIndex";                                    // 4.3: inside a fused union it is the child's own index
     try { partition = (String) ctx.getClass().getMethod("currentPartitionIndexVar", new Class[0]).invoke(ctx, new Object[0]); } catch (Exception e) { }
     String records = ctx.addReferenceObj("sparkPdRecords", check.records, "org.apache.spark.util.CollectionAccumulator");
+    // A reference, not text: the same check again has the same text, so Spark finds it compiled, and HotSpot has it optimized already.
+    String number = ctx.addReferenceObj("sparkPdNode", Long.valueOf(node), "java.lang.Long");
     String type = ctx.freshName("SparkPdTally"), task = ctx.freshName("sparkPdTask");
     tally = ctx.addMutableState(type, "sparkPdTally", ctx.addMutableState$default$3(), true, true);
     ctx.addInnerClass(tallyClass(type));
     StringBuilder b = new StringBuilder();
-    b.append("if (" + tally + " == null) {\n  " + tally + " = new " + type + "(" + records + ", " + partition + ");\n"
+    b.append("if (" + tally + " == null) {\n  " + tally + " = new " + type + "(" + records + ", " + number + ".longValue(), " + partition + ");\n"
       + "  org.apache.spark.TaskContext " + task + " = org.apache.spark.TaskContext.get();\n"
       + "  if (" + task + " != null) " + task + ".addTaskCompletionListener((org.apache.spark.util.TaskCompletionListener) " + tally + ");\n}\n");
     b.append(super.doProduce(ctx));
@@ -205,15 +207,15 @@ public class CheckExec extends FilterExec {
   private String tallyClass(String type) {
     return "public class " + type + " implements org.apache.spark.util.TaskCompletionListener {\n"
       + "  public final long[] c = new long[" + (Check.RULES + check.rules) + "];\n  public long rows;\n"
-      + "  private final org.apache.spark.util.CollectionAccumulator records;\n  private final int partition;\n"
-      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, int partition) { this.records = records; this.partition = partition; }\n"
+      + "  private final org.apache.spark.util.CollectionAccumulator records;\n  private final long node;\n  private final int partition;\n"
+      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, long node, int partition) { this.records = records; this.node = node; this.partition = partition; }\n"
       + "  public boolean fail(int at, long mask, long drop) {\n"
       + "    boolean dropped = (mask & drop) != 0L;\n"
       + "    do { c[at + Long.numberOfTrailingZeros(mask)]++; mask &= mask - 1L; } while (mask != 0L);\n"
       + "    return dropped;\n  }\n"
       + "  public void onTaskCompletion(org.apache.spark.TaskContext t) {\n"
-      + "    StringBuilder b = new StringBuilder(\"" + node + "|\");\n"
-      + "    b.append(partition).append('|').append(t.stageId()).append('|').append(t.stageAttemptNumber()).append('|').append(t.taskAttemptId()).append('|');\n"
+      + "    StringBuilder b = new StringBuilder();\n"
+      + "    b.append(node).append('|').append(partition).append('|').append(t.stageId()).append('|').append(t.stageAttemptNumber()).append('|').append(t.taskAttemptId()).append('|');\n"
       + "    c[" + Check.ROWS + "] = rows;\n    for (int i = 0; i < c.length; i++) { if (i > 0) b.append(','); b.append(c[i]); }\n"
       + "    records.add(b.toString());\n  }\n}\n";
   }

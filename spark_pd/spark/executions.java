@@ -88,9 +88,11 @@ public class Executions extends SparkListener {
     LogicalPlan plan = query.analyzed();
     HashSet direct = new HashSet(), carried = new HashSet();
     find(plan, direct, carried, new IdentityHashMap());
-    if (!(direct.isEmpty() && carried.isEmpty())) {
-      HashSet held = new HashSet(direct); held.addAll(carried);
-      if (!(plan instanceof Command)) carriers.put(columns(plan), held);     // a checkpoint's plan keeps these columns, and nothing else of ours
+    if (!(plan instanceof Command)) {                                        // perhaps a checkpoint: its plan keeps these columns, and nothing else of ours
+      HashSet held = new HashSet(direct), inputs = new HashSet();
+      held.addAll(carried);
+      rdds(plan, inputs);
+      if (held.isEmpty()) carriers.remove(columns(plan)); else carriers.put(columns(plan), new Set[] { held, inputs });
     }
     if (succeeded) find(query.withCachedData(), new HashSet(), carried, new IdentityHashMap());
     HashSet all = new HashSet(direct); all.addAll(carried);
@@ -103,9 +105,9 @@ public class Executions extends SparkListener {
     }
   }
 
-  // Every command may write but these, which only keep or describe. (A query that is no command keeps nothing.)
+  // Every command may write but these, which only keep or describe; 3.5 has no SetVariable. (A query that is no command keeps nothing.)
   private static boolean write(LogicalPlan plan) {
-    return plan instanceof Command && !(plan instanceof CacheTable) && !(plan instanceof CacheTableAsSelect) && !(plan instanceof org.apache.spark.sql.execution.command.ExplainCommand)
+    return plan instanceof Command && !plan.getClass().getSimpleName().startsWith("SetVariable") && !(plan instanceof CacheTable) && !(plan instanceof CacheTableAsSelect) && !(plan instanceof org.apache.spark.sql.execution.command.ExplainCommand)
       && !(plan instanceof org.apache.spark.sql.execution.command.CreateViewCommand);
   }
 
@@ -154,7 +156,11 @@ public class Executions extends SparkListener {
     if (node instanceof FilterExec) conjuncts(((FilterExec) node).condition(), direct);
     if (node instanceof InMemoryRelation) find(((InMemoryRelation) node).cachedPlan(), carried, carried, seen);
     if (node instanceof InMemoryTableScanExec) find(((InMemoryTableScanExec) node).relation().cachedPlan(), carried, carried, seen);
-    if (node instanceof LogicalRDD) { Object held = carriers.get(columns((LogicalPlan) node)); if (held != null) carried.addAll((Set) held); }
+    if (node instanceof CollectMetricsExec) observation(((CollectMetricsExec) node).name(), direct);
+    if (node instanceof LogicalRDD) {                                        // a filter keeps its input's columns: the input's own RDD is no checkpoint of the check
+      Set[] held = (Set[]) carriers.get(columns((LogicalPlan) node));
+      if (held != null && !held[1].contains(Integer.valueOf(((LogicalRDD) node).rdd().id()))) carried.addAll(held[0]);
+    }
     if (node instanceof AdaptiveSparkPlanExec) find(((AdaptiveSparkPlanExec) node).inputPlan(), direct, carried, seen);
     if (!(node instanceof TreeNode)) return;
     each(((TreeNode) node).children(), direct, carried, seen);
@@ -162,6 +168,15 @@ public class Executions extends SparkListener {
     if (node instanceof org.apache.spark.sql.catalyst.plans.QueryPlan) each(((org.apache.spark.sql.catalyst.plans.QueryPlan) node).subqueries(), direct, carried, seen);
     // Commands keep their query as a plain field: the plan itself, an option of it, or a DataFrame.
     if (node instanceof Command) for (scala.collection.Iterator it = ((scala.Product) node).productIterator(); it.hasNext();) field(it.next(), direct, carried, seen);
+  }
+  /** The ids of the RDDs that a plan reads. */
+  private static void rdds(LogicalPlan p, Set out) {
+    if (p instanceof LogicalRDD) out.add(Integer.valueOf(((LogicalRDD) p).rdd().id()));
+    for (int i = 0; i < p.children().size(); i++) rdds((LogicalPlan) p.children().apply(i), out);
+  }
+  /** In a cached plan `id = id` is folded away: there an observed check is known by its observation. */
+  private void observation(String name, Set out) {
+    for (Iterator it = watched.keySet().iterator(); it.hasNext();) { Object id = it.next(); if (name.equals("spark_pd_" + id)) out.add(id); }
   }
   private void field(Object o, Set direct, Set carried, IdentityHashMap seen) {
     if (o instanceof scala.Option) { if (((scala.Option) o).isDefined()) field(((scala.Option) o).get(), direct, carried, seen); return; }
