@@ -11,6 +11,7 @@ import java.util.concurrent.*;
 import org.apache.spark.scheduler.*;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.expressions.*;
+import org.apache.spark.sql.catalyst.plans.QueryPlan;
 import org.apache.spark.sql.catalyst.plans.logical.*;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
 import org.apache.spark.sql.execution.*;
@@ -113,25 +114,31 @@ public class Executions extends SparkListener {
 
   private static String observed(QueryExecution query, String name) {
     scala.Option row = query.observedMetrics().get(name);
-    if (row.isEmpty() || partial(query.optimizedPlan(), name, true)) return "";
+    if (row.isEmpty() || place(query.optimizedPlan(), name, true) != WHOLE) return "";
     Row r = (Row) row.get();
     StringBuilder b = new StringBuilder();
     for (int i = 0; i < r.length(); i++) { if (i > 0) b.append(','); b.append(r.isNullAt(i) ? "0" : r.get(i).toString()); }
     return b.toString();
   }
 
-  /** Whether an operator above some place where the observation stands in the plan may stop reading early. A limit does, a join may. */
-  private static boolean partial(Object p, String name, boolean reads) {
-    if (p instanceof CollectMetrics && ((CollectMetrics) p).name().equals(name) && !reads) return true;
-    if (p instanceof CollectMetricsExec && ((CollectMetricsExec) p).name().equals(name) && !reads) return true;
-    if (p instanceof InMemoryRelation) return partial(((InMemoryRelation) p).cachedPlan(), name, reads);
-    if (p instanceof InMemoryTableScanExec) return partial(((InMemoryTableScanExec) p).relation().cachedPlan(), name, reads);
-    if (p instanceof AdaptiveSparkPlanExec) return partial(((AdaptiveSparkPlanExec) p).inputPlan(), name, reads);
-    if (!(p instanceof TreeNode)) return false;
-    boolean all = reads && (p instanceof LogicalPlan ? readsAll((LogicalPlan) p) : readsAll((SparkPlan) p));
+  private static final int NOWHERE = 0, WHOLE = 1, PARTIAL = 2;
+  /** Where the observation stands in the plan: PARTIAL if anything above any place of it may stop reading early. A limit does, a join may. */
+  private static int place(Object p, String name, boolean reads) {
+    if (p instanceof CollectMetrics && ((CollectMetrics) p).name().equals(name)) return reads ? WHOLE : PARTIAL;
+    if (p instanceof CollectMetricsExec && ((CollectMetricsExec) p).name().equals(name)) return reads ? WHOLE : PARTIAL;
+    if (p instanceof InMemoryRelation) return place(((InMemoryRelation) p).cachedPlan(), name, reads);
+    if (p instanceof InMemoryTableScanExec) return place(((InMemoryTableScanExec) p).relation().cachedPlan(), name, reads);
+    if (p instanceof AdaptiveSparkPlanExec) return place(((AdaptiveSparkPlanExec) p).inputPlan(), name, reads);
+    if (!(p instanceof TreeNode)) return NOWHERE;
+    boolean all = reads && (p instanceof LogicalPlan ? readsAll((LogicalPlan) p) : p instanceof SparkPlan && readsAll((SparkPlan) p));
+    int found = NOWHERE;
     scala.collection.Seq inner = ((TreeNode) p).children().isEmpty() ? ((TreeNode) p).innerChildren() : ((TreeNode) p).children();
-    for (int i = 0; i < inner.size(); i++) if (partial(inner.apply(i), name, all)) return true;
-    return false;
+    for (int i = 0; i < inner.size(); i++) found = Math.max(found, place(inner.apply(i), name, all));
+    if (p instanceof QueryPlan) {                                            // a subquery reads as little as it needs
+      scala.collection.Seq subqueries = ((QueryPlan) p).subqueries();
+      for (int i = 0; i < subqueries.size(); i++) found = Math.max(found, place(subqueries.apply(i), name, false));
+    }
+    return found;
   }
   private static boolean readsAll(LogicalPlan p) {
     return p instanceof Command || p instanceof Project || p instanceof Filter || p instanceof Sort || p instanceof RepartitionOperation || p instanceof RebalancePartitions
@@ -165,7 +172,7 @@ public class Executions extends SparkListener {
     if (!(node instanceof TreeNode)) return;
     each(((TreeNode) node).children(), direct, carried, seen);
     each(((TreeNode) node).innerChildren(), direct, carried, seen);
-    if (node instanceof org.apache.spark.sql.catalyst.plans.QueryPlan) each(((org.apache.spark.sql.catalyst.plans.QueryPlan) node).subqueries(), direct, carried, seen);
+    if (node instanceof QueryPlan) each(((QueryPlan) node).subqueries(), direct, carried, seen);
     // Commands keep their query as a plain field: the plan itself, an option of it, or a DataFrame.
     if (node instanceof Command) for (scala.collection.Iterator it = ((scala.Product) node).productIterator(); it.hasNext();) field(it.next(), direct, carried, seen);
   }
