@@ -300,9 +300,7 @@ def test_an_input_that_is_secretly_random_is_never_counted_wrong_in_one_pass(mon
             world.save(checked, "again")
     if shape == "plain":
         assert_holds_together(world, run.stats)
-    elif shape == "two writes":
-        assert counts_of(run.stats) is None
-    else:
+    else:  # two draws may have equal counts by chance, one in a hundred: then they are both writes' counts
         assert run.stats.output_count in (None, written_rows(world))
 
 
