@@ -44,4 +44,8 @@ NOT_ALL_READ = (
 UNSTABLE = (
     "the input gave different rows when it was computed twice (it is not deterministic), so the counts of what was written are not known"
 )
+CHANGED = (
+    "the input was another before and after the write (its source changed, or the write replaced it), so the counts of what was written "
+    "are not known; to check a table that is overwritten in place, write to another table or checkpoint it first"
+)
 STILL_RUNNING = "Spark had not reported all of the block's queries when it ended"

@@ -1,6 +1,7 @@
-"""Counting by a pass of its own over the input, when run.check is called. It works on every Spark, and it reads the input twice.
+"""Counting by passes of its own over the input. It works on every Spark, and it reads the input three times.
 
-Its counts are of the input as it was when `check` was called. A source that changes before the write is a limit of this way of counting.
+It counts when run.check is called and again after the write: what lies between two equal counts was written. Where they differ, the source
+changed on the way, and what was written is unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pyspark.sql import functions as F
 
 from spark_pd.checks.bound import writes_of
 from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import NEVER_WRITTEN, UNSTABLE, Counts, Reading, Unknown
+from spark_pd.checks.counts import CHANGED, NEVER_WRITTEN, UNSTABLE, Counts, Reading, Unknown
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.model import Counting
 from spark_pd.spark.connect import ConnectWrites
@@ -65,7 +66,7 @@ def _writes(spark: SparkSession) -> _Writes | None:
 
 
 class TwoPassMethod:
-    """A pass of its own. Works everywhere."""
+    """Passes of its own. Works everywhere."""
 
     counting: Counting = "two_pass"
 
@@ -78,10 +79,11 @@ class TwoPassMethod:
 
 
 class TwoPassCounter:
-    """One check counted by a pass of its own."""
+    """One check counted by passes of its own: before the write, and after it."""
 
     def __init__(self, df: DataFrame, plan: RowPlan, writes: _Writes | None) -> None:
         self._id = check_id()
+        self._df, self._plan = df, plan
         self._writes = writes
         self._counts: Reading = tally(df, plan) if deterministic(df, plan) else Unknown(UNSTABLE)
         if writes is not None:
@@ -91,10 +93,12 @@ class TwoPassCounter:
         self.checked = mask_columns(df, plan, masks).filter(rows).drop(*masks)
 
     def read(self, *, written: bool) -> Reading:
-        """The counts, if what was checked was written since."""
+        """The counts, if what was checked was written since and its input is still the same."""
         if not written and not (self._writes is not None and self._writes.written(self._id)):
             return Unknown(NEVER_WRITTEN)
-        return self._counts
+        if isinstance(self._counts, Unknown) or tally(self._df, self._plan) == self._counts:
+            return self._counts
+        return Unknown(CHANGED)
 
     def close(self) -> None:
         """Forget the check."""

@@ -132,6 +132,17 @@ def run_write(spark: Any, monitor: Any, folder: str) -> Any:
 
 
 @scenario
+def source_grows(spark: Any, monitor: Any, folder: str) -> Any:
+    source = f"{folder}_source"
+    save(numbers(spark), source)
+    with monitor.run("numbers", rules=RULES) as run:
+        checked = run.check(spark.read.parquet(source))
+        numbers(spark).limit(100).write.mode("append").parquet(source)
+        save(checked, folder)
+    return told(run, spark.read.parquet(folder).count())
+
+
+@scenario
 def fail_rule(spark: Any, monitor: Any, folder: str) -> Any:
     rules = [*RULES, {"rule": "below", "expectation": "id < 990", "action_if_failed": "fail"}]
     run = monitor.run("numbers", rules=rules)

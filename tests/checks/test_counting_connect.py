@@ -163,6 +163,12 @@ def test_what_is_random_is_unknown(found, scenario):
     assert found[scenario]["counts"] == [None] * 4
 
 
+def test_a_source_that_grows_before_the_write_is_unknown_or_right(found):
+    """Spark's server may keep the listing of a folder's files for all of the frame's queries, or list it anew for each."""
+    rows = found["source_grows"]["rows"]
+    assert found["source_grows"] == {900: ALL, 990: {**UNKNOWN, "rows": 990}}[rows]
+
+
 def test_the_session_is_counted_in_two_passes(found):
     assert found["install"] == {"counting": "two_pass"}
 

@@ -94,8 +94,8 @@ def test_another_table_that_was_written_says_nothing_of_the_check(found, countin
 
 
 def test_a_table_that_grows_between_check_and_write(found, counting):
-    """Delta reads the table anew for each query. A pass before the write counts what was there then: the limit that two_pass has."""
+    """Delta reads the table anew for each query, so what was counted before the write need not be what was written."""
     stats, rows = told(found, counting, "source_grows_before_the_write")
     right = {990: GROWN, 900: RIGHT}[rows[0]]
-    allowed = {"operator": [right], "observation": [right, UNKNOWN], "two_pass": [RIGHT]}
+    allowed = {"operator": [right], "observation": [right, UNKNOWN], "two_pass": [UNKNOWN]}
     assert stats in allowed[counting], f"{counting} was WRONG: {rows[0]} rows were written"
