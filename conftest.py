@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,24 @@ def oracles_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def oracles(oracles_folder: Path) -> Path:
-    """The folder of the oracles; skips where it is absent."""
-    if not oracles_folder.is_dir():
-        pytest.skip(f"no oracles in {oracles_folder}; set SPARK_PD_ORACLES")
-    return oracles_folder
+def openapi(oracles_folder: Path) -> dict[str, Any]:
+    """PagerDuty's own OpenAPI of the Events API v2; skips where it is absent."""
+    file = oracles_folder / "pagerduty-events-v2.openapi.json"
+    if not file.is_file():
+        pytest.skip(f"PagerDuty's OpenAPI is not in {oracles_folder}; SPARK_PD_ORACLES names its folder")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="session")
+def openapi_validator(openapi: dict[str, Any]) -> Callable[[str], Any]:
+    """A validator of what is posted to a path of the OpenAPI."""
+    schemas = pytest.importorskip("openapi_schema_validator")
+
+    def validator(path: str) -> Any:
+        schema = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        return schemas.OAS30Validator({**schema, "components": openapi["components"]}, format_checker=schemas.oas30_format_checker)
+
+    return validator
 
 
 @pytest.fixture(scope="session")

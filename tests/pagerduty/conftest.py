@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,17 +44,9 @@ def make_alert() -> Callable[..., Alert]:
 
 
 @pytest.fixture(scope="session")
-def valid() -> Check:
+def valid(openapi_validator: Callable[[str], Any]) -> Check:
     """Asserts that an event validates against PagerDuty's OpenAPI and keeps the limits that only its documents tell."""
-    root = Path(__file__).resolve().parents[2]
-    oracle = root / os.environ.get("SPARK_PD_ORACLES", "../shared/oracles") / "pagerduty-events-v2.openapi.json"
-    if not oracle.is_file():
-        pytest.skip("PagerDuty's OpenAPI is not here: set SPARK_PD_ORACLES to the folder with pagerduty-events-v2.openapi.json")
-    from openapi_schema_validator import OAS30Validator, oas30_format_checker
-
-    spec = json.loads(oracle.read_text(encoding="utf-8"))
-    schema = spec["paths"]["/enqueue"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    validator = OAS30Validator({**schema, "components": spec["components"]}, format_checker=oas30_format_checker)
+    validator = openapi_validator("/enqueue")
 
     def check(event: dict[str, Any]) -> None:
         validator.validate(event)

@@ -58,6 +58,7 @@ REFUSED = [
     ("payload.severity", {}, SEVERITY),
     ("payload.timestamp", None, TIMESTAMP),
     ("payload.timestamp", 1437122338, TIMESTAMP),
+    ("payload.timestamp", "yesterday", TIMESTAMP),
     ("payload.timestamp", "2015-07-17", TIMESTAMP),
     ("payload.timestamp", "2015-07-17 08:42:58Z", TIMESTAMP),
     ("payload.timestamp", "2015-07-17T08:42:58", TIMESTAMP),

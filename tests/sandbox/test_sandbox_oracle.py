@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from datetime import timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,28 +13,11 @@ from hypothesis import strategies as st
 
 from spark_pd.sandbox import Sandbox
 
-ROOT = Path(__file__).parents[2]
-OPENAPI = ROOT / os.environ.get("SPARK_PD_ORACLES", "../shared/oracles") / "pagerduty-events-v2.openapi.json"
-
-pytestmark = pytest.mark.skipif(not OPENAPI.exists(), reason="PagerDuty's OpenAPI is not here; SPARK_PD_ORACLES names its directory")
-validators = pytest.importorskip("openapi_schema_validator")
-
 
 @pytest.fixture(scope="module")
-def openapi() -> Any:
-    return json.loads(OPENAPI.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def accepts(openapi) -> Any:
+def accepts(openapi_validator) -> Any:
     """Whether the OpenAPI accepts an event on a path."""
-
-    def check(event: Any, path: str) -> bool:
-        schema = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-        validator = validators.OAS30Validator({**schema, "components": openapi["components"]})
-        return validator.is_valid(event)
-
-    return check
+    return lambda event, path: openapi_validator(path).is_valid(event)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +110,6 @@ STRICTER = {
     "long summary": {**TRIGGER, "payload": {**PAYLOAD, "summary": "s" * 5000}},
     "blank summary": {**TRIGGER, "payload": {**PAYLOAD, "summary": " "}},
     "blank source": {**TRIGGER, "payload": {**PAYLOAD, "source": ""}},
-    "timestamp in words": {**TRIGGER, "payload": {**PAYLOAD, "timestamp": "yesterday"}},
     "client_url that is none": {**TRIGGER, "client_url": "here"},
     "link that is none": {**TRIGGER, "links": [{"href": ""}]},
     "image over http": {**TRIGGER, "images": [{"src": "http://example.com/x.png"}]},
@@ -154,6 +133,7 @@ def test_pagerdutys_own_examples_are_accepted(shared, openapi):
 
 
 def test_answers_have_the_openapis_shape(shared, openapi):
+    schemas = pytest.importorskip("openapi_schema_validator")
     for event, name in ((TRIGGER, "Success"), ({}, "Error")):
         schema = openapi["components"]["responses"][name]["content"]["application/json"]["schema"]
-        validators.OAS30Validator(schema).validate(send(shared, "/enqueue", event).json())
+        schemas.OAS30Validator(schema).validate(send(shared, "/enqueue", event).json())
