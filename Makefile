@@ -15,10 +15,10 @@ TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_cou
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
 PYTEST_ARGS ?=
 
-# PySpark 3.5 imports distutils, which Python 3.12 has only by setuptools.
-PINS_3.5 := pyspark==3.5.9 delta-spark==3.3.3 setuptools
-PINS_4.2 := pyspark==4.2.0 delta-spark==4.4.0
-PINS_4.3 := pyspark==4.3.0
+# PySpark 3.5 imports distutils, which Python 3.12 has only by setuptools, and keeps to NumPy 1, for which later pyarrows are too new.
+PINS_3.5 := 'pyspark[connect]==3.5.9' delta-spark==3.3.3 setuptools 'pyarrow<20'
+PINS_4.2 := 'pyspark[connect]==4.2.0' delta-spark==4.4.0
+PINS_4.3 := 'pyspark[connect]==4.3.0'
 
 WITH_JAVA := JAVA_HOME="$$(sh scripts/java)" && export JAVA_HOME &&
 
