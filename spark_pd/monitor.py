@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.dispatch import Dispatcher
 from spark_pd.errors import UsageError
+from spark_pd.gate import Gate
 from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
+from spark_pd.mutes import Mutes, MutesFile, parse_windows
 from spark_pd.outbox import Outbox, open_outbox
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
+from spark_pd.policy import PagingPolicy
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.secrets import resolve
 from spark_pd.settings import Settings, load_settings, setting_names
+from spark_pd.state import state_of
 from spark_pd.triggers import TriggerPolicy
 
 if TYPE_CHECKING:
@@ -99,7 +103,7 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox())
+        self._gate = self._gated()
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
@@ -114,6 +118,25 @@ class Monitor:
                 reference=source if isinstance(source, SecretReference) else None,
             ),
         )
+
+    def _gated(self) -> Gate:
+        """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
+        settings, channels, outbox = self._settings, self._channels(), self._outbox()
+        dispatcher = Dispatcher(channels, suppressed=None if settings.enabled else NOT_ENABLED, outbox=outbox)
+        if not settings.enabled:
+            return Gate(dispatcher)
+        policy = PagingPolicy(
+            notify=settings.notify,
+            after=settings.after,
+            after_unknown=settings.after_unknown,
+            cooldown=settings.cooldown,
+            min_severity=settings.min_severity,
+        )
+        mutes = Mutes(
+            windows=parse_windows(settings.mute or ""),
+            file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
+        )
+        return Gate(dispatcher, policy=policy, store=None if outbox is None else state_of(outbox, channels[0].address), mutes=mutes)
 
     def _outbox(self) -> Outbox | None:
         if not self._settings.enabled:
@@ -175,7 +198,7 @@ class Monitor:
         plan = RunPlan(
             table=table,
             subject=subject(table),
-            previous=None if previous_name is None else subject(previous_name),
+            previous=None if previous_name is None or subject(previous_name) == subject(table) else subject(previous_name),
             rules=rules,
             policy=self._policy,
             exceptions=self._settings.exceptions,
@@ -186,7 +209,7 @@ class Monitor:
             job_metadata=self._settings.job_metadata,
             links=self._links,
         )
-        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), dispatcher=self._dispatcher)
+        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate)
 
     def with_expectations(
         self,

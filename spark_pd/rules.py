@@ -24,6 +24,7 @@ FILES = (".yaml", ".yml", ".json", ".csv")
 RULE_TYPES = ("row_dq", "agg_dq", "query_dq")
 ACTIONS = ("ignore", "drop", "fail")
 EVALUATED = ("row_dq",)
+CODE, NO_RULES = "code", "nowhere"  # where rules are from that no file or table holds
 
 
 class _Boolean(mf.Boolean):
@@ -101,6 +102,15 @@ def load_rules(source: Any, *, spark: Any = None, product_id: str | None = None,
     if mistakes:
         raise RulesError(mistakes)
     return tuple(wanted)
+
+
+def source_of(source: Any) -> str:
+    """Where rules come from, to tell whether two runs had the same source: `table <name>`, `file <path>`, `code` or `nowhere`. No I/O."""
+    if source is None:
+        return NO_RULES
+    if isinstance(source, Path) or (isinstance(source, str) and source.lower().endswith(FILES)):
+        return f"file {source}"
+    return f"table {normalized_table(source)}" if isinstance(source, str) else CODE
 
 
 def _for(rule: Rule, product_id: str | None, table: str | None) -> bool:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
+from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
+from spark_pd.rules import source_of
 from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide, named
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_pd.checks.checked import Checked
-    from spark_pd.dispatch import Dispatcher, Submission
+    from spark_pd.gate import Gate, Passage
 
 _log = logging.getLogger("spark_pd.run")
 
@@ -46,15 +48,15 @@ class RunPlan:
 class Run:
     """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
 
-    def __init__(self, plan: RunPlan, *, checker: Any, dispatcher: Dispatcher) -> None:
+    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate) -> None:
         self._plan = plan
         self._checker = checker
-        self._dispatcher = dispatcher
+        self._gate = gate
         self._state: Literal["new", "open", "judged", "ended"] = "new"
         self._checked: Checked | None = None
         self._rules: tuple[Rule, ...] = ()
         self._written = False
-        self._submissions: list[Submission] = []
+        self._passages: list[Passage] = []
         self._started_at = self._ended_at = _now()
         self.run_id = str(uuid.uuid4())
         self.stats: RunStats | None = None
@@ -78,7 +80,8 @@ class Run:
         self._state = "open"
         self._started_at = _now()
         self._rules = self._checker.load(self._plan.rules)
-        self._send(alerts_at_start(self._facts("passed", None, None, ()), self._plan.policy))
+        facts = self._facts("passed", None, None, ())
+        self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy)))
         return self
 
     def check(self, df: DataFrame) -> DataFrame:
@@ -197,7 +200,8 @@ class Run:
         self.decisions = decide(facts, self._plan.policy)
         for decision in self.decisions:
             _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
-        self._send(alerts_at_end(facts, self._plan.policy, self.decisions))
+        alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
+        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts))
         return late
 
     def _facts(self, status: RunStatus, unknown: str | None, failure: str | None, failed: tuple[RuleResult, ...]) -> RunFacts:
@@ -210,6 +214,7 @@ class Run:
             failure=failure,
             failed_rules=failed,
             rules=self._rules,
+            rules_source=source_of(self._plan.rules),
             started_at=self._started_at,
             ended_at=self._ended_at,
             application=self._plan.application,
@@ -221,16 +226,18 @@ class Run:
 
     # ---- the delivery ----------------------------------------------------------------------------------------------------------
 
-    def _send(self, alerts: tuple[Alert, ...]) -> None:
-        if alerts:
-            self.alerts += alerts
-            self._submissions.append(self._dispatcher.submit(alerts, seconds=self._plan.deadline))
+    def _send(self, verdicts: Sequence[Verdict]) -> None:
+        if verdicts:
+            passage = self._gate.submit(verdicts, seconds=self._plan.deadline)
+            self._passages.append(passage)
+            self.alerts += passage.alerts
+            self.decisions = passage.noted(self.decisions)
 
     def _deliver(self) -> None:
         """Wait for what is under way, at most until its deadline."""
-        waiting, self._submissions = self._submissions, []
-        for submission in waiting:
-            self.deliveries += submission.wait()
+        waiting, self._passages = self._passages, []
+        for passage in waiting:
+            self.deliveries += passage.wait()
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from spark_pd.model import Alert, AlertState, Decision, Link, Outcome, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
+from spark_pd.rules import NO_RULES
 
 RULES_IN_DETAILS = 50
 RULES_IN_SUMMARY = 3
@@ -44,6 +45,8 @@ class RunFacts:
     failed_rules: tuple[RuleResult, ...] = ()
     """The rules with action `fail` that stopped the run."""
     rules: tuple[Rule, ...] = ()
+    rules_source: str = NO_RULES
+    """Where the rules are from: `rules.source_of`."""
     started_at: datetime
     ended_at: datetime
     application: str
@@ -196,6 +199,22 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
             _alert(renamed, policy, a.trigger, "resolved", f"now called {facts.subject.table}", "the table was renamed") for a in moved
         ]
     return tuple(sorted(alerts, key=lambda a: a.state != "firing"))
+
+
+def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> Alert:
+    """What closes the incident of a trigger that was switched off since it opened."""
+    return _alert(facts, policy, trigger, "resolved", f"trigger {trigger} switched off", f"switched off (spark.pd.on.{trigger})")
+
+
+def blamed(facts: RunFacts, trigger: str) -> tuple[RuleResult, ...]:
+    """The rules that failed and made the trigger fire. Empty where none did, or it is not known which."""
+    if trigger == "failure":
+        return facts.failed_rules
+    if trigger == "ignored_rules":
+        return ignored_failures(facts)
+    if trigger == "error_drop_threshold" and facts.stats is not None:
+        return tuple(r for r in facts.stats.rules if r.action_if_failed == "drop" and r.status == "failed")
+    return ()
 
 
 def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str:

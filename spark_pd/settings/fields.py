@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields, validate
 
 from spark_pd.model import Secret, SecretReference
+from spark_pd.mutes.window import EXPECTED, parse_windows
 from spark_pd.secrets.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -92,6 +93,21 @@ class Number(Kind):
         return number + 0.0  # -0.0 becomes 0.0
 
 
+class Count(Number):
+    """A whole number from `least` to `most`, also as text."""
+
+    def __init__(self, least: int, most: int, what: str) -> None:
+        super().__init__(least, most, what)
+        self.expected = f"{what} from {least} to {most}, such as 3"
+        self.validators = [validate.Range(min=least, max=most, error=self.expected)]
+
+    def read(self, value: Any) -> int:
+        number = super().read(value)
+        if not number.is_integer():
+            raise self.unexpected()
+        return int(number)
+
+
 class Choice(Kind):
     """One of a few words, in any case."""
 
@@ -118,16 +134,31 @@ class Text(Kind):
         return value
 
 
-class Folder(Text):
-    """A folder as Python opens it. A URL is none: whoever writes dbfs:/alerts means /dbfs/alerts."""
+class LocalPath(Text):
+    """A folder or file as Python opens it. A URL is none: whoever writes dbfs:/alerts means /dbfs/alerts."""
 
-    def __init__(self) -> None:
-        super().__init__("a folder as Python opens it, such as /var/lib/alerts, /Volumes/catalog/schema/alerts or /dbfs/alerts")
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"{what} as Python opens it, such as /var/lib/{name}, /Volumes/catalog/schema/{name} or /dbfs/{name}")
 
     def read(self, value: Any) -> str:
         text = super().read(os.fspath(value) if isinstance(value, os.PathLike) else value)
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
             raise self.unexpected()
+        return text
+
+
+class Windows(Text):
+    """Mute windows, as text; `mutes.parse_windows` reads it."""
+
+    def __init__(self) -> None:
+        super().__init__(EXPECTED)
+
+    def read(self, value: Any) -> str:
+        text = super().read(value)
+        try:
+            parse_windows(text)
+        except ValueError as error:
+            raise ValidationError(f"{self.expected} ({error})") from None
         return text
 
 

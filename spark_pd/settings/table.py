@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Switch, Text, Url
+from spark_pd.settings.fields import Choice, Count, Key, Kind, LocalPath, Number, Switch, Text, Url, Windows
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -48,6 +48,10 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
         "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
     }
 )
+
+NOTIFY = ("always", "change", "never")
+# start and completion are nothing bad: there is no row of bad runs to wait for.
+JUDGED = ("failure", "error_drop_threshold", "ignored_rules")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -109,6 +113,61 @@ SETTINGS: tuple[Setting, ...] = (
         )
         for name, trigger in TRIGGERS.items()
     ),
+    *(
+        Setting(
+            name=f"spark.pd.notify.{name}",
+            field=f"notify.{name}",
+            kind=Choice(NOTIFY),
+            default="always",
+            doc=f"When a bad run tells of {name}: always; change, only where its incident is not open yet or got worse; or never.",
+        )
+        for name in TRIGGERS
+    ),
+    *(
+        Setting(
+            name=f"spark.pd.after.{name}",
+            field=f"after.{name}",
+            kind=Count(1, 1000, "a number of runs"),
+            default=1,
+            doc=f"How many bad runs in a row it takes before {name} pages.",
+        )
+        for name in JUDGED
+    ),
+    Setting(
+        name=names.spark_pd_after_unknown,
+        field="after_unknown",
+        kind=Count(1, 1000, "a number of runs"),
+        default=1,
+        doc="How many runs with unknown counts in a row it takes before they page, where spark.pd.on_unknown is page.",
+    ),
+    Setting(
+        name=names.spark_pd_cooldown,
+        field="cooldown",
+        kind=Number(0, 30 * DAY, "a number of seconds"),
+        default=0.0,
+        doc="Seconds after a resolve within which the same trouble does not open its incident again. 0: it always does.",
+    ),
+    Setting(
+        name=names.spark_pd_min_severity,
+        field="min_severity",
+        kind=Choice(SEVERITIES),
+        default="info",
+        doc="The least severity that is told; resolves always are.",
+    ),
+    Setting(
+        name=names.spark_pd_mute,
+        field="mute",
+        kind=Windows(),
+        default=None,
+        doc="When nobody is paged: cron expression, duration and time zone, such as 0 22 * * 5 for 8h in Europe/Berlin; several with `;`.",
+    ),
+    Setting(
+        name=names.spark_pd_mutes_file,
+        field="mutes_file",
+        kind=LocalPath("a file", "mutes.yaml"),
+        default=None,
+        doc="A YAML file of mutes, read whenever an alert is about to go out.",
+    ),
     Setting(
         name=names.spark_pd_environment,
         field="environment",
@@ -133,7 +192,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name=names.spark_pd_outbox_path,
         field="outbox_path",
-        kind=Folder(),
+        kind=LocalPath("a folder", "alerts"),
         default=None,
         doc="The folder where alerts are kept until PagerDuty accepted them. Default: spark_pd/outbox in the user's state directory.",
     ),

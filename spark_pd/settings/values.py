@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from spark_pd.model import Counting, Secret, SecretReference, Severity
-from spark_pd.settings.table import DEFAULTS, SETTINGS, TRIGGERS
+from spark_pd.settings.table import DEFAULTS, SETTINGS
 
 DEFAULT = "default"
 
@@ -34,6 +34,16 @@ class Settings:
     """Percent of the input."""
     severity: Mapping[str, Severity] = field(default_factory=_none, hash=False)
     """Of every known trigger."""
+    notify: Mapping[str, Literal["always", "change", "never"]] = field(default_factory=_none, hash=False)
+    """Of every known trigger."""
+    after: Mapping[str, int] = field(default_factory=_none, hash=False)
+    """Bad runs in a row before the first page, of every trigger that judges a run."""
+    after_unknown: int = DEFAULTS["after_unknown"]
+    cooldown: float = DEFAULTS["cooldown"]
+    """Seconds."""
+    min_severity: Severity = DEFAULTS["min_severity"]
+    mute: str | None = DEFAULTS["mute"]
+    mutes_file: str | None = DEFAULTS["mutes_file"]
     environment: str | None = DEFAULTS["environment"]
     product_id: str | None = DEFAULTS["product_id"]
     deadline: float = DEFAULTS["deadline"]
@@ -56,10 +66,9 @@ class Settings:
     """Where each setting that is no default came from, by its name."""
 
     def __post_init__(self) -> None:
-        switches = {name: trigger.on for name, trigger in TRIGGERS.items()} | dict(self.on)
-        severities = {name: trigger.severity for name, trigger in TRIGGERS.items()} | dict(self.severity)
-        object.__setattr__(self, "on", MappingProxyType(switches))
-        object.__setattr__(self, "severity", MappingProxyType(severities))
+        for name in ("on", "severity", "notify", "after"):
+            defaults = {path.partition(".")[2]: default for path, default in DEFAULTS.items() if path.startswith(f"{name}.")}
+            object.__setattr__(self, name, MappingProxyType(defaults | dict(getattr(self, name))))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 
     def __reduce__(self) -> tuple[Any, ...]:

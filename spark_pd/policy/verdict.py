@@ -1,0 +1,92 @@
+"""What one run says about one incident: the run's facts and decisions, as far as policy needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from spark_pd.model import Alert, Decision, Outcome, Subject
+from spark_pd.rules import NO_RULES
+from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, blamed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one run says about one incident. A firing alert opens or updates it, a resolved one closes it; without one nothing is told."""
+
+    subject: Subject
+    trigger: str
+    outcome: Outcome
+    alert: Alert | None
+    started_at: datetime
+    """When the run started."""
+    failing: tuple[str, ...] = ()
+    """The rules that failed and are the reason, by name."""
+    evaluated: frozenset[str] = frozenset()
+    """The rules that the run evaluated."""
+    rules: frozenset[str] = frozenset()
+    """The active rules that the run was given."""
+    rules_source: str = NO_RULES
+    switched_off: bool = False
+    """Whether the trigger is off: its alert closes an incident that was opened when it was on, and there is none for any other."""
+    renamed: bool = False
+    """Whether it is about the table's former name, which no run will ever evaluate again."""
+
+    @property
+    def dedup_key(self) -> str:
+        """The incident's."""
+        return self.subject.dedup_key(self.trigger)
+
+
+def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert]) -> tuple[Verdict, ...]:
+    """What a run's start says."""
+    return tuple(_told(facts, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
+
+
+def verdicts_at_end(
+    facts: RunFacts, triggers: TriggerPolicy, decisions: Sequence[Decision], alerts: Sequence[Alert]
+) -> tuple[Verdict, ...]:
+    """What a run's end says: its alerts, the triggers that could not tell, and those that are switched off."""
+    outcomes = {decision.trigger: decision.outcome for decision in decisions}
+    verdicts = []
+    for alert in alerts:
+        # A run whose counts are unknown pages where it was asked to, and still knows nothing.
+        unknown = alert.state == "firing" and alert.trigger == "failure" and facts.status == "unknown"
+        outcome: Outcome = "unknown" if unknown else "firing" if alert.state == "firing" else "good"
+        verdicts.append(_told(facts, alert, outcome))
+    told = {verdict.dedup_key for verdict in verdicts}
+    for trigger, outcome in outcomes.items():
+        if facts.subject.dedup_key(trigger) in told:
+            continue
+        if not triggers.on[trigger] and facts.status == "passed":
+            closing = alert_when_switched_off(facts, triggers, trigger)
+            verdicts.append(_verdict(facts, trigger, "none", closing, switched_off=True))
+        elif outcome == "unknown":
+            verdicts.append(_verdict(facts, trigger, "unknown", None))
+    return tuple(verdicts)
+
+
+def _told(facts: RunFacts, alert: Alert, outcome: Outcome) -> Verdict:
+    renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger)
+    return _verdict(facts, alert.trigger, outcome, alert, renamed=renamed)
+
+
+def _verdict(
+    facts: RunFacts, trigger: str, outcome: Outcome, alert: Alert | None, *, switched_off: bool = False, renamed: bool = False
+) -> Verdict:
+    results = facts.stats.rules if facts.stats is not None else ()
+    subject = facts.previous if renamed and facts.previous is not None else facts.subject
+    return Verdict(
+        subject=subject,
+        trigger=trigger,
+        outcome=outcome,
+        alert=alert,
+        started_at=facts.started_at,
+        failing=tuple(sorted(rule.name for rule in blamed(facts, trigger))) if outcome == "firing" else (),
+        evaluated=frozenset(rule.name for rule in results if rule.status != "unknown"),
+        rules=frozenset(rule.name for rule in facts.rules if rule.is_active),
+        rules_source=facts.rules_source,
+        switched_off=switched_off,
+        renamed=renamed,
+    )
