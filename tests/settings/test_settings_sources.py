@@ -44,12 +44,26 @@ def test_the_stronger_source_wins_and_its_value_alone_is_judged(tmp_path: Path, 
     "setting", [setting for setting in SETTINGS if setting.name != user_config.spark_pd_config], ids=lambda setting: setting.name
 )
 def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: Path, setting: Any, source: str) -> None:
-    text = {"Switch": str(not setting.default), "Number": "7", "Url": "https://x.example", "Key": "env:X"}.get(type(setting.kind).__name__)
-    if text is None:
-        words = {"region": "eu", "secret_type": "cerberus", "on_config_error": "disable", "on_unknown": "page", "counting": "observation"}
-        text = words.get(
-            setting.field, "critical" if setting.field.startswith("severity") else "full" if setting.field == "exceptions" else "x y"
-        )
+    kinds = {
+        "Switch": str(not setting.default),
+        "Number": "7",
+        "Count": "3",
+        "Url": "https://x.example",
+        "Key": "env:X",
+        "Windows": "0 0 * * * for 1h",
+    }
+    words = {
+        "region": "eu",
+        "secret_type": "cerberus",
+        "on_config_error": "disable",
+        "on_unknown": "page",
+        "counting": "observation",
+        "exceptions": "full",
+        "severity": "critical",
+        "min_severity": "critical",
+        "notify": "never",
+    }
+    text = kinds.get(type(setting.kind).__name__) or words.get(setting.field.partition(".")[0], "x y")
     twins = [f"spark.{name}" for name in (setting.name,) if name.startswith("se.")]
     for name in (setting.name, *setting.also, *twins):
         values = (

@@ -88,6 +88,14 @@ def test_every_default_is_a_value_that_its_own_setting_accepts(setting: Any) -> 
         (user_config.spark_pd_environment, " prod ", "environment", "prod"),
         (user_config.spark_pd_environment, "", "environment", None),
         (user_config.spark_pd_product_id, None, "product_id", None),
+        (user_config.spark_pd_notify_failure, "Change", "notify.failure", "change"),
+        *((user_config.spark_pd_after_failure, value, "after.failure", 3) for value in (3, "3", 3.0, " 3 ", "3.0", Decimal(3))),
+        (user_config.spark_pd_after_unknown, "2", "after_unknown", 2),
+        (user_config.spark_pd_cooldown, "90", "cooldown", 90.0),
+        (user_config.spark_pd_min_severity, "ERROR", "min_severity", "error"),
+        (user_config.spark_pd_mute, " 0 22 * * 5 for 8h in Europe/Berlin ", "mute", "0 22 * * 5 for 8h in Europe/Berlin"),
+        (user_config.spark_pd_mute, "", "mute", None),
+        (user_config.spark_pd_mutes_file, Path("/Volumes/ops/mutes.yaml"), "mutes_file", "/Volumes/ops/mutes.yaml"),
         (user_config.se_job_metadata, '{"dag": "orders",\n "task": "load"}', "job_metadata", '{"dag": "orders",\n "task": "load"}'),
         *(
             (URL, url, "url", url)
@@ -145,6 +153,18 @@ def test_good_values(name: str, value: Any, path: str, expected: Any) -> None:
         (user_config.spark_pd_counting, "fast", "auto, operator, observation or two_pass"),
         (user_config.spark_pd_details_exceptions, "none", "class, scrubbed or full"),
         (user_config.spark_pd_on_unknown, "raise", "log or page"),
+        (user_config.spark_pd_notify_start, "sometimes", "always, change or never"),
+        *(
+            (user_config.spark_pd_after_failure, value, "a number of runs from 1 to 1000")
+            for value in (0, -1, 1001, 1.5, "1.5", "two", None, True)
+        ),
+        *((user_config.spark_pd_cooldown, value, "a number of seconds from 0") for value in (-1, "1h", "", None)),
+        (user_config.spark_pd_min_severity, "high", "critical, error, warning or info"),
+        (user_config.spark_pd_mute, "0 22 * * 5", "mute windows such as"),
+        (user_config.spark_pd_mute, "0 22 * * 5 for 8h in Europe/Berlin; 0 25 * * * for 1h", "'0 25 * * *' is no cron expression"),
+        (user_config.spark_pd_mute, "0 22 * * 5 for 8h in Berlin", "'Berlin' is no time zone"),
+        (user_config.spark_pd_mute, "0 22 * * 5 for ever", "'ever' is no duration"),
+        (user_config.spark_pd_mutes_file, "dbfs:/mutes.yaml", "a file as Python opens it"),
         (user_config.spark_pd_environment, 2024, "text on one line; put a number in quotes"),
         (user_config.spark_pd_environment, "prod\nus", "text on one line"),
         *(
@@ -208,3 +228,12 @@ def test_deadline_0_needs_an_outbox_that_somebody_chose(caplog: pytest.LogCaptur
     environ = {"SPARK_PD_DEADLINE": "0", "SPARK_PD_OUTBOX_PATH": "/var/lib/alerts"}
     assert load_settings(environ=environ).deadline == 0.0
     assert not caplog.records
+
+
+def test_by_default_every_bad_run_pages_at_once_and_nothing_is_muted() -> None:
+    settings = load_settings(environ={})
+    assert set(settings.notify.values()) == {"always"}
+    assert set(settings.notify) == set(settings.on)
+    assert dict(settings.after) == {"failure": 1, "error_drop_threshold": 1, "ignored_rules": 1}
+    assert (settings.after_unknown, settings.cooldown, settings.min_severity) == (1, 0.0, "info")
+    assert (settings.mute, settings.mutes_file) == (None, None)
