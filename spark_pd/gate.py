@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from spark_pd.memory import Held, Memory, StateStore
+from spark_pd.memory import Held, Memory, StateStore, untold
 from spark_pd.model import Alert, Decision, Delivery
 from spark_pd.mutes import Mutes, why_muted
 from spark_pd.policy import PagingPolicy, Ruling, Verdict, judge, unjudged
@@ -30,6 +30,8 @@ def _now() -> datetime:
 class Gate:
     """Takes a run's verdicts. Without a policy (PagerDuty is not enabled) all of them pass, without a store nothing is remembered.
 
+    died: whether an alert of a dedup key that went out at a time or later became a dead letter.
+
     Nothing that goes wrong in it withholds an alert: where policy or memory fail, what there is to tell is told, with one warning.
     """
 
@@ -40,12 +42,14 @@ class Gate:
         policy: PagingPolicy | None = None,
         store: StateStore | None = None,
         mutes: Mutes | None = None,
+        died: Callable[[str, datetime], bool] | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._store = store
         self._mutes = mutes or Mutes()
+        self._died = died
         self._clock = clock
 
     def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Passage:
@@ -87,7 +91,7 @@ class Gate:
             return [
                 judge(
                     verdict,
-                    held.memories.get(verdict.dedup_key),
+                    self._believed(verdict, held.memories.get(verdict.dedup_key)),
                     policy,
                     now=now,
                     muted=muted.get(verdict.dedup_key),
@@ -101,6 +105,14 @@ class Gate:
         # What is withheld has to be remembered first: a count that is not kept would withhold for ever.
         kept = held.save(ruling.kept for ruling in rulings if ruling.kept is not None)
         return rulings if kept or not held.known else rule(known=False)
+
+    def _believed(self, verdict: Verdict, memory: Memory | None) -> Memory | None:
+        """What is remembered, less what a dead letter proves wrong: PagerDuty refused the page that would have opened the incident."""
+        if memory is None or memory.open_since is None or memory.paged_at is None or self._died is None:
+            return memory
+        if verdict.alert is None or verdict.alert.state != "firing" or not self._died(verdict.dedup_key, memory.paged_at):
+            return memory
+        return untold(memory)
 
     def _hand_over(self, rulings: Sequence[Ruling], seconds: float) -> Passage:
         passing = [ruling.alert for ruling in rulings if ruling.send and ruling.alert is not None]

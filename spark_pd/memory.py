@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -42,6 +42,11 @@ class Memory:
     """When an incident that was open was resolved last."""
 
 
+def untold(memory: Memory) -> Memory:
+    """The memory of an incident that is not open after all, and of which nobody was told."""
+    return replace(memory, open_since=None, paged_at=None, severity=None, told=())
+
+
 class Held(Protocol):
     """Memories while they are held."""
 
@@ -66,3 +71,12 @@ class StateStore(Protocol):
 
     def hold(self, keys: Sequence[str]) -> AbstractContextManager[Held]:
         """What is remembered of these dedup keys. Where the store has locks, nobody else reads or changes them until the block ends."""
+
+
+def forget(store: StateStore, dedup_key: str) -> None:
+    """Remember of an incident that nothing is open and nothing failed: somebody resolved it by hand, or dropped its alert."""
+    with store.hold([dedup_key]) as held:
+        memory = held.memories.get(dedup_key)
+        if memory is not None:
+            over = replace(untold(memory), outcome="none", bad_runs=0, unknown_runs=0, failing=(), absent=())
+            held.save([over])

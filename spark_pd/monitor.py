@@ -16,6 +16,7 @@ from spark_pd.gate import Gate
 from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
 from spark_pd.mutes import Mutes, MutesFile, parse_windows
 from spark_pd.outbox import Outbox, open_outbox
+from spark_pd.outbox.dead_letters import died_since
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.policy import PagingPolicy
 from spark_pd.rules import load_rules
@@ -136,7 +137,11 @@ class Monitor:
             windows=parse_windows(settings.mute or ""),
             file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
         )
-        return Gate(dispatcher, policy=policy, store=None if outbox is None else state_of(outbox, channels[0].address), mutes=mutes)
+        if outbox is None:
+            return Gate(dispatcher, policy=policy, mutes=mutes)
+        state = state_of(outbox, channels[0].address)
+        died = functools.partial(died_since, outbox.folder, channels[0].name)
+        return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
 
     def _outbox(self) -> Outbox | None:
         if not self._settings.enabled:

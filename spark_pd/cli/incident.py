@@ -58,13 +58,20 @@ def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: 
     outbox.
     """
     from spark_pd.dispatch import Dispatcher
+    from spark_pd.memory import forget
     from spark_pd.outbox import open_outbox
+    from spark_pd.state import state_of
 
     settings = settings_from(config_file, conf)
     # By way of the outbox: an older alert that waits there would open the incident again.
-    dispatcher = Dispatcher([channel_of(settings)], outbox=open_outbox(settings.outbox_path))
+    channel, outbox = channel_of(settings), open_outbox(settings.outbox_path)
+    dispatcher = Dispatcher([channel], outbox=outbox)
     alert, seconds = by_hand(dedup_key, "resolved", source="spark-pd resolve"), _seconds(settings.deadline)
-    ctx.exit(0 if sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0]) else 1)
+    accepted = sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0])
+    if accepted and outbox is not None:
+        # Else the next bad run would take it for open, and tell nobody where only changes are told.
+        forget(state_of(outbox, channel.address), dedup_key)
+    ctx.exit(0 if accepted else 1)
 
 
 @click.command(

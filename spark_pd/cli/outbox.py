@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import click
 from spark_pd.cli.channel import NAME, channel_of, secret_context
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.errors import SecretError, UsageError
-from spark_pd.model import Channel, SecretReference
+from spark_pd.model import Address, Channel, SecretReference
 
 if TYPE_CHECKING:
     from spark_pd.outbox import Entry, Outbox
@@ -145,12 +146,18 @@ def replay(
 @settings_options
 def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
     """Forget alerts for good, unsent: those with these IDs, or all dead letters."""
+    from spark_pd.memory import forget
+    from spark_pd.state import state_of
+
     if not (ids or dead or corrupt):
         raise click.UsageError("name the alerts to drop by ID, or say --dead or --corrupt; `spark-pd outbox list` has the IDs")
     box = _open(settings_from(config_file, conf))
     entries = {entry.id: entry for entry in [*_find(box, ids), *(box.dead() if dead else [])]}
     for entry in entries.values():
         box.drop(entry, "dropped by hand")
+        if entry.alert.state == "firing":
+            # Nobody was told by it: the next bad run has to.
+            forget(state_of(box, partial(_address, entry)), entry.alert.dedup_key)
     files = box.corrupt() if corrupt else []
     for path in files:
         box.remove_corrupt(path)
@@ -243,6 +250,10 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "dedup_key": entry.alert.dedup_key,
         "channel": entry.address.channel,
     }
+
+
+def _address(entry: Entry) -> Address:
+    return entry.address
 
 
 def _when(entry: Entry) -> str:
