@@ -68,7 +68,7 @@ class FileStateStore:
                     for lock in sorted({self._lock(file) for file in files.values()}):
                         mine = stack.enter_context(locked(lock, until=until)) and mine
             except OSError as error:
-                self._warn("keep", f"the state cannot be kept ({said(error)})")
+                self._warn("disk", f"the state cannot be kept ({said(error)})")
             if not mine:
                 self._warn("lock", "another process holds the state for long")
             yield FileHold(self, files, readable=mine)
@@ -80,7 +80,7 @@ class FileStateStore:
         except FileNotFoundError:
             return {}, True
         except OSError as error:
-            self._warn("read", f"the state cannot be read ({said(error)})")
+            self._warn("disk", f"the state cannot be read ({said(error)})")
             return None, True
         except OtherVersion:
             self._warn("version", f"another version of spark_pd wrote the state ({file})")
@@ -95,7 +95,7 @@ class FileStateStore:
             # Without fsync: what a power cut takes is not known, and then alerts are sent.
             write_whole(file, encode(memories), durable=False)
         except OSError as error:
-            self._warn("keep", f"the state cannot be kept ({said(error)})")
+            self._warn("disk", f"the state cannot be kept ({said(error)})")
             return False
         if new:
             prune_in_background(self.folder, self.lock_of)
