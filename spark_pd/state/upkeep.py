@@ -19,6 +19,7 @@ logger = logging.getLogger("spark_pd.state")
 
 DAY = 86_400.0
 GOOD_FOR = 90 * DAY  # seconds after which what is good is forgotten: nobody asks about it, and a bad run starts anew
+PATIENCE = 0.2  # seconds for a lock, which stands for many files
 MOST_FILES = 10_000  # subjects; the longest untouched go first, the good ones before the others
 
 
@@ -66,7 +67,7 @@ def _files(folder: Path) -> list[tuple[Path, float]]:
 
 def _remove(path: Path, at: float, lock: Path | None, *, only_good: bool) -> bool:
     """Whether a file was removed: nobody holds it, nobody changed it meanwhile, and all in it is good where it has to be."""
-    with suppress(OSError), nullcontext(True) if lock is None else locked(lock, until=0) as mine:
+    with suppress(OSError), nullcontext(True) if lock is None else locked(lock, until=time.monotonic() + PATIENCE) as mine:
         if mine and path.stat().st_mtime == at and (not only_good or _is_good(path)):
             path.unlink()
             return True
