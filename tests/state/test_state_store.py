@@ -233,6 +233,8 @@ def test_where_the_folder_cannot_be_made_nothing_is_kept_with_one_warning(tmp_pa
 def test_where_the_disk_is_full_nothing_is_kept_and_the_old_file_stays(
     store: FileStateStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    store.folder.mkdir(parents=True)
+    (store.folder / "pruned").touch()  # /dev/full is old: pruning would take the link for a leftover
     saved(store, memory())
     file = only_file(store)
     # whoever writes aside, writes to a full disk
