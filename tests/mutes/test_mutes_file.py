@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.model import Subject
-from spark_pd.mutes import MutesFile, why_muted
+from spark_pd.mutes import MutesFile, parse_windows, why_muted
 from spark_pd.mutes.file import parse_mutes
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=timezone.utc)
@@ -148,3 +149,12 @@ def test_a_file_that_hangs_is_not_waited_for_long_and_not_twice(tmp_path: Path, 
     finally:
         with pipe.open("wb") as writer:
             writer.write(b"- {reason: x, until: 2027-01-01T00:00:00Z}")
+
+
+def test_the_page_s_examples_hold() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    mutes, mistakes = parse_mutes(re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[0].encode())
+    assert (len(mutes), mistakes) == (2, [])
+    windows = re.search(r"^    spark\.pd\.mute +(.+)$", page, flags=re.MULTILINE)
+    assert windows is not None
+    assert len(parse_windows(windows.group(1))) == 2
