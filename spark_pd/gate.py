@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from spark_pd.memory import Held, Memory, StateStore, untold
-from spark_pd.model import Alert, Decision, Delivery
+from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.mutes import Mutes, why_muted
 from spark_pd.policy import PagingPolicy, Ruling, Verdict, judge, unjudged
 
@@ -51,6 +51,21 @@ class Gate:
         self._mutes = mutes or Mutes()
         self._died = died
         self._clock = clock
+
+    def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
+        """When a run that starts `at` this time does so in the order of runs: then, or just after the newest that has given its verdict.
+
+        A verdict that stands when a run starts is an earlier run's, whatever the clocks said. Never raises.
+        """
+        if self._policy is None or self._store is None:
+            return at
+        try:
+            with self._store.hold([subject.dedup_key(trigger) for trigger in triggers]) as held:
+                stand = [memory.run_started_at for memory in held.memories.values() if memory.run_started_at is not None]
+            return max(at, *(newest + timedelta(microseconds=1) for newest in stand)) if stand else at
+        except Exception as error:
+            logger.warning("it is not known which runs came before, so the clock decides: %s", type(error).__name__)
+            return at
 
     def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Passage:
         """Rule on the verdicts and hand over what passes, which has `seconds` (spark.pd.deadline). Returns once that is in the outbox."""

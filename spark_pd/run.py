@@ -57,7 +57,7 @@ class Run:
         self._rules: tuple[Rule, ...] = ()
         self._written = False
         self._passages: list[Passage] = []
-        self._started_at = self._ended_at = _now()
+        self._started_at = self._ended_at = self._order = _now()
         self.run_id = str(uuid.uuid4())
         self.stats: RunStats | None = None
         self.decisions: tuple[Decision, ...] = ()
@@ -79,9 +79,10 @@ class Run:
             raise UsageError(f"the run of {self.table} was entered before; make a new one with monitor.run for each block")
         self._state = "open"
         self._started_at = _now()
+        self._order = self._gate.begin(self._plan.subject, self._plan.policy.on, self._started_at)
         self._rules = self._checker.load(self._plan.rules)
         facts = self._facts("passed", None, None, ())
-        self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy)))
+        self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy), self._order))
         return self
 
     def check(self, df: DataFrame) -> DataFrame:
@@ -201,7 +202,7 @@ class Run:
         for decision in self.decisions:
             _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
         alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
-        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts))
+        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order))
         return late
 
     def _facts(self, status: RunStatus, unknown: str | None, failure: str | None, failed: tuple[RuleResult, ...]) -> RunFacts:

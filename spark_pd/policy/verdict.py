@@ -20,7 +20,7 @@ class Verdict:
     outcome: Outcome
     alert: Alert | None
     started_at: datetime
-    """When the run started."""
+    """When the run started, in the order of runs (`Gate.begin`)."""
     failing: tuple[str, ...] = ()
     """The rules that failed and are the reason, by name."""
     evaluated: frozenset[str] = frozenset()
@@ -39,50 +39,56 @@ class Verdict:
         return self.subject.dedup_key(self.trigger)
 
 
-def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert]) -> tuple[Verdict, ...]:
-    """What a run's start says."""
-    return tuple(_told(facts, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
+def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: datetime) -> tuple[Verdict, ...]:
+    """What a run's start says. started_at: when that was, in the order of runs."""
+    return tuple(_told(facts, started_at, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
 
 
 def verdicts_at_end(
-    facts: RunFacts, triggers: TriggerPolicy, decisions: Sequence[Decision], alerts: Sequence[Alert]
+    facts: RunFacts, triggers: TriggerPolicy, decisions: Sequence[Decision], alerts: Sequence[Alert], started_at: datetime
 ) -> tuple[Verdict, ...]:
     """What a run's end says: its alerts, the triggers that could not tell, and those that are switched off."""
-    outcomes = {decision.trigger: decision.outcome for decision in decisions}
     verdicts = []
     for alert in alerts:
         # A run whose counts are unknown pages where it was asked to, and still knows nothing.
         unknown = alert.state == "firing" and alert.trigger == "failure" and facts.status == "unknown"
         outcome: Outcome = "unknown" if unknown else "firing" if alert.state == "firing" else "good"
-        verdicts.append(_told(facts, alert, outcome))
+        verdicts.append(_told(facts, started_at, alert, outcome))
     told = {verdict.dedup_key for verdict in verdicts}
-    for trigger, outcome in outcomes.items():
+    for decision in decisions:
+        trigger = decision.trigger
         if facts.subject.dedup_key(trigger) in told:
             continue
         if not triggers.on[trigger] and facts.status == "passed":
             closing = alert_when_switched_off(facts, triggers, trigger)
-            verdicts.append(_verdict(facts, trigger, "none", closing, switched_off=True))
-        elif outcome == "unknown":
-            verdicts.append(_verdict(facts, trigger, "unknown", None))
+            verdicts.append(_verdict(facts, started_at, trigger, "none", closing, switched_off=True))
+        elif decision.outcome == "unknown":
+            verdicts.append(_verdict(facts, started_at, trigger, "unknown", None))
     return tuple(verdicts)
 
 
-def _told(facts: RunFacts, alert: Alert, outcome: Outcome) -> Verdict:
+def _told(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome) -> Verdict:
     renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger)
-    return _verdict(facts, alert.trigger, outcome, alert, renamed=renamed)
+    return _verdict(facts, started_at, alert.trigger, outcome, alert, renamed=renamed)
 
 
 def _verdict(
-    facts: RunFacts, trigger: str, outcome: Outcome, alert: Alert | None, *, switched_off: bool = False, renamed: bool = False
+    facts: RunFacts,
+    started_at: datetime,
+    trigger: str,
+    outcome: Outcome,
+    alert: Alert | None,
+    *,
+    switched_off: bool = False,
+    renamed: bool = False,
 ) -> Verdict:
     results = facts.stats.rules if facts.stats is not None else ()
-    subject = facts.previous if renamed and facts.previous is not None else facts.subject
     return Verdict(
-        subject=subject,
+        subject=facts.previous if renamed and facts.previous is not None else facts.subject,
         trigger=trigger,
         outcome=outcome,
         alert=alert,
-        started_at=facts.started_at,
+        started_at=started_at,
         failing=tuple(sorted(rule.name for rule in blamed(facts, trigger))) if outcome == "firing" else (),
         evaluated=frozenset(rule.name for rule in results if rule.status != "unknown"),
         rules=frozenset(rule.name for rule in facts.rules if rule.is_active),

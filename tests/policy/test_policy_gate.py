@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -171,6 +172,33 @@ def test_a_resolve_that_was_refused_leaves_the_incident_believed_open(bench: Ben
     assert memory is not None
     assert memory.open_since is not None
     assert memory.outcome == "good"
+
+
+# ---- the order of runs -----------------------------------------------------------------------------------------------------------
+
+
+def begun(bench: Bench, minutes: float) -> datetime:
+    return bench.gate().begin(SUBJECT, ("failure", "start"), at(minutes))
+
+
+def test_a_run_comes_after_every_verdict_that_stood_when_it_started_whatever_the_clock_says(bench: Bench) -> None:
+    assert begun(bench, 10) == at(10)
+    bench.told(bench.gate(), replace(verdict("good", 0), started_at=begun(bench, 10)))
+    # the clock is set back by nine minutes, and the run ends when it shows more than it did
+    start = begun(bench, 1)
+    assert start > at(10)
+    bench.now = at(20)
+    assert statuses(bench.told(bench.gate(), replace(verdict("firing"), started_at=start))) == ["sent"]
+    # whoever was under way before either of them is still the earlier one
+    assert statuses(bench.told(bench.gate(), replace(verdict("good"), started_at=at(9)))) == ["suppressed"]
+    assert begun(bench, 30) == at(30)
+
+
+def test_without_policy_or_state_or_with_a_broken_one_the_clock_decides(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.told(bench.gate(), verdict("good", 10))
+    for gate in (bench.gate(None), bench.gate(store=None), bench.gate(store=Broken("held", bench.store))):
+        assert gate.begin(SUBJECT, ("failure",), at(1)) == at(1)
+    assert len(caplog.records) == 1
 
 
 # ---- what fails ------------------------------------------------------------------------------------------------------------------
