@@ -206,17 +206,6 @@ def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str
     return _alert(facts, policy, trigger, "resolved", f"trigger {trigger} switched off", f"switched off (spark.pd.on.{trigger})")
 
 
-def blamed(facts: RunFacts, trigger: str) -> tuple[RuleResult, ...]:
-    """The rules that failed and made the trigger fire. Empty where none did, or it is not known which."""
-    if trigger == "failure":
-        return facts.failed_rules
-    if trigger == "ignored_rules":
-        return ignored_failures(facts)
-    if trigger == "error_drop_threshold" and facts.stats is not None:
-        return tuple(r for r in facts.stats.rules if r.action_if_failed == "drop" and r.status == "failed")
-    return ()
-
-
 def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str:
     """What broke and how badly, for the summary."""
     stats = facts.stats

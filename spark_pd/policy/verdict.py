@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from spark_pd.model import Alert, Decision, Outcome, Subject
+from spark_pd.model import Alert, Decision, Outcome, RuleResult, Subject
 from spark_pd.rules import NO_RULES
-from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, blamed
+from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, ignored_failures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,17 @@ class Verdict:
     def dedup_key(self) -> str:
         """The incident's."""
         return self.subject.dedup_key(self.trigger)
+
+
+def blamed(facts: RunFacts, trigger: str) -> tuple[RuleResult, ...]:
+    """The rules that failed and made the trigger fire. Empty where none did, or it is not known which."""
+    if trigger == "failure":
+        return facts.failed_rules
+    if trigger == "ignored_rules":
+        return ignored_failures(facts)
+    if trigger == "error_drop_threshold" and facts.stats is not None:
+        return tuple(r for r in facts.stats.rules if r.action_if_failed == "drop" and r.status == "failed")
+    return ()
 
 
 def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: datetime) -> tuple[Verdict, ...]:

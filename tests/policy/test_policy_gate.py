@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -311,3 +315,26 @@ def test_of_many_processes_with_one_bad_run_each_only_as_many_page_as_there_is_n
     assert memory is not None
     assert memory.bad_runs == 15
     assert [i.trigger_count for i in bench.sandbox.incidents()] == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_nobody_is_left_believed_told_who_was_not(bench: Bench) -> None:
+    random = Random(4)
+    for number in range(40):
+        bad = verdict("firing", 0, subject=replace(SUBJECT, scope=str(number)))
+        child = os.fork()
+        if child == 0:
+            try:
+                bench.send(bench.gate(CHANGE), bad).wait()
+            finally:
+                os._exit(0)
+        time.sleep(random.random() * 0.03)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        bench.now += timedelta(minutes=1)
+        passage = bench.send(bench.gate(CHANGE), bad)
+        passage.wait()
+        accepted = {incident.dedup_key for incident in bench.sandbox.open_incidents()}
+        waiting = {entry.alert.dedup_key for entry in bench.box.waiting()}
+        assert bad.dedup_key in accepted | waiting
+    assert len({i.dedup_key for i in bench.sandbox.incidents()}) == len(bench.sandbox.incidents())
