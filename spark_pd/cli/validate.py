@@ -34,7 +34,7 @@ Exit codes: 0 good; 1 mistakes in the rules; 2 mistakes in the settings, or usag
 def validate(
     ctx: click.Context, files: tuple[Path, ...], more_files: tuple[Path, ...], config_file: Path | None, conf: dict[str, str]
 ) -> None:
-    """Check settings and RULES files, and show the settings in force and where each comes from.
+    """Check settings, the mutes file and RULES files, and show the settings in force and where each comes from.
 
     Settings come from --conf, the environment and a YAML file, as in a job. Nothing is sent, and no Spark is started: the SQL of an
     expectation is read by the job itself, before it touches any data.
@@ -55,7 +55,18 @@ def _settings(config_file: Path | None, conf: dict[str, str]) -> int:
         _print_mistakes(error.mistakes)
         return len(error.mistakes)
     _print_settings(settings)
-    return 0
+    return 0 if settings.mutes_file is None else _mutes(Path(settings.mutes_file))
+
+
+def _mutes(path: Path) -> int:
+    """Print how many mutes a file holds, and every mistake in it; how many mistakes there were."""
+    from spark_pd.mutes.file import content_of, parse_mutes
+
+    content = content_of(path)
+    mutes, mistakes = ((), [content]) if isinstance(content, str) else parse_mutes(content)
+    _print_mistakes(tuple(f"{path}: {mistake}" for mistake in mistakes))
+    click.echo(f"{path}: {len(mutes)} mutes")
+    return len(mistakes)
 
 
 def _rules(path: Path) -> int:

@@ -82,13 +82,13 @@ class MutesFile:
         found: list[bytes | str] = []
         before = self._reader
         if before is None or not before.is_alive():
-            self._reader = threading.Thread(target=lambda: found.append(_content(self.path)), name="spark_pd-mutes", daemon=True)
+            self._reader = threading.Thread(target=lambda: found.append(content_of(self.path)), name="spark_pd-mutes", daemon=True)
             try:
                 self._reader.start()
                 self._reader.join(self._patience)
             except RuntimeError:  # the interpreter ends
                 self._reader = None
-                found.append(_content(self.path))
+                found.append(content_of(self.path))
         content = found[0] if found else f"it could not be read within {self._patience:g} s"
         mutes, mistakes = ((), [content]) if isinstance(content, str) else parse_mutes(content)
         self._warn(mistakes)
@@ -101,7 +101,8 @@ class MutesFile:
         self._warned = said
 
 
-def _content(path: Path) -> bytes | str:
+def content_of(path: Path) -> bytes | str:
+    """A file's content, or why it cannot be had. Never raises."""
     try:
         with path.expanduser().open("rb") as file:
             content = file.read(LARGEST + 1)

@@ -37,3 +37,16 @@ def test_an_alert_that_was_dropped_by_hand_told_nobody(cli, pagerduty, store):
     assert cli("outbox", "drop", *(entry.id for entry in box.waiting())).exit_code == 0
     assert not is_open(store, "a/b")
     assert is_open(store, "c/d")
+
+
+def test_the_mutes_file_is_checked_with_the_settings(cli, conf, tmp_path):
+    mutes = tmp_path / "mutes.yaml"
+    settings = conf({"spark.pd.mutes.file": mutes})
+    assert "it cannot be read (No such file or directory)" in cli("validate", *settings).output
+    mutes.write_text("- {reason: upgrade, until: 2027-01-01T00:00:00Z}\n- {reason: for ever}")
+    result = cli("validate", *settings)
+    assert result.exit_code == 2
+    assert "mute 2: until has neither until nor window" in result.output
+    assert f"{mutes}: 1 mutes" in result.output
+    mutes.write_text("- {reason: upgrade, until: 2027-01-01T00:00:00Z}")
+    assert cli("validate", *settings).exit_code == 0
