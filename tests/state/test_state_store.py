@@ -158,6 +158,35 @@ def test_a_process_that_is_killed_while_it_holds_the_state_lets_it_go(store: Fil
     assert found(store) == {KEY: memory()}
 
 
+def test_an_interruption_lets_the_state_go(store: FileStateStore) -> None:
+    with pytest.raises(KeyboardInterrupt), store.hold([KEY]) as held:
+        held.save([memory()])
+        raise KeyboardInterrupt
+    assert found(FileStateStore(store.folder, patience=0)) == {KEY: memory()}
+
+
+def test_on_a_network_disk_nobody_waits_and_what_may_be_under_way_is_left_alone(
+    store: FileStateStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store._local = False
+    saved(store, memory())
+    with store.hold([KEY]), store.hold([KEY]) as held:
+        assert held.known
+    file = only_file(store)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50])  # another machine is writing it
+    assert found(store) is None
+    assert found(store) is None
+    assert len(caplog.records) == 1
+    file.write_bytes(whole)
+    assert found(store) == {KEY: memory()}
+    file.write_bytes(whole[:50])
+    os.utime(file, (0, 0))
+    assert found(store) is None
+    assert found(store) == {}
+    assert not list((store.folder / "locks").iterdir())
+
+
 # ---- disks that fail -------------------------------------------------------------------------------------------------------------
 
 
