@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Switch, Text, Url
+from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Params, Switch, Text, Url
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -213,6 +213,13 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Text("text", lines=True),
         default=None,
         doc="Anything about the job that belongs into an incident.",
+    ),
+    Setting(
+        name=names.se_dq_rules_params,
+        field="rules_params",
+        kind=Params(),
+        default=MappingProxyType({}),
+        doc="Values for the names in braces inside expectations: a mapping, or one as JSON.",
     ),
     Setting(
         name=names.spark_pd_config,

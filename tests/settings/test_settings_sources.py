@@ -44,7 +44,9 @@ def test_the_stronger_source_wins_and_its_value_alone_is_judged(tmp_path: Path, 
     "setting", [setting for setting in SETTINGS if setting.name != user_config.spark_pd_config], ids=lambda setting: setting.name
 )
 def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: Path, setting: Any, source: str) -> None:
-    text = {"Switch": str(not setting.default), "Number": "7", "Url": "https://x.example", "Key": "env:X"}.get(type(setting.kind).__name__)
+    text = {"Switch": str(not setting.default), "Number": "7", "Url": "https://x.example", "Key": "env:X", "Params": '{"env": "prod"}'}.get(
+        type(setting.kind).__name__
+    )
     if text is None:
         words = {"region": "eu", "secret_type": "cerberus", "on_config_error": "disable", "on_unknown": "page", "counting": "observation"}
         text = words.get(
