@@ -17,6 +17,7 @@ RuleType: TypeAlias = Literal["row_dq", "agg_dq", "query_dq"]
 Action: TypeAlias = Literal["ignore", "drop", "fail"]
 RuleStatus: TypeAlias = Literal["passed", "failed", "unknown"]
 RunStatus: TypeAlias = Literal["passed", "failed", "errored", "cancelled", "unknown"]
+Side: TypeAlias = Literal["source", "target"]
 Counting: TypeAlias = Literal["operator", "observation", "two_pass"]
 Outcome: TypeAlias = Literal["firing", "good", "none", "unknown"]
 AlertState: TypeAlias = Literal["firing", "resolved"]
@@ -65,6 +66,8 @@ class RuleResult:
     failed_percentage: float | None
     observed: object = None
     """The value that an aggregate or a query gave; None for row rules."""
+    judged_on: Side | None = None
+    """Where an aggregate was judged: on all rows that were checked, or on those that stay. None for other rules."""
 
 
 def percentage(part: int | None, whole: int | None) -> float | None:

@@ -70,13 +70,14 @@ class _Checker:
     def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str) -> None:
         self._spark = spark
         self._counting = settings.counting
+        self._params = settings.rules_params
         self._product_id = product_id
         self._table = table
         self.describe: Callable[..., str] = describe
 
     def load(self, source: Any) -> tuple[Rule, ...]:
         """The rules for the run's table."""
-        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table)
+        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table, params=self._params)
 
     def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
         """The DataFrame checked, counted by what works in its session."""

@@ -10,7 +10,7 @@ import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from marshmallow import fields as mf
 
 from spark_pd.errors import RulesError, UsageError
 from spark_pd.model import Rule, normalized_table
+from spark_pd.templates import expectation
 
 FILES = (".yaml", ".yml", ".json", ".csv")
 RULE_TYPES = ("row_dq", "agg_dq", "query_dq")
 ACTIONS = ("ignore", "drop", "fail")
-EVALUATED = ("row_dq",)
 CODE, NO_RULES = "code", "nowhere"  # where rules are from that no file or table holds
 
 
@@ -73,10 +73,13 @@ _SCHEMA = _RuleSchema()
 COLUMNS = tuple(_SCHEMA.fields)
 
 
-def load_rules(source: Any, *, spark: Any = None, product_id: str | None = None, table: str | None = None) -> tuple[Rule, ...]:
+def load_rules(
+    source: Any, *, spark: Any = None, product_id: str | None = None, table: str | None = None, params: Mapping[str, str] | None = None
+) -> tuple[Rule, ...]:
     """The rules of `source`: a list of mappings or Rule, a DataFrame, the path of a .yaml, .yml, .json or .csv file, any other str a table.
 
-    Rules that name a product or a table are for that one only, where the caller names one; None gives no rules.
+    Rules that name a product or a table are for that one only, where the caller names one; None gives no rules. `params` stand in
+    expectations by their names in braces.
     Raises RulesError with every mistake, UsageError for what is no source of rules.
     """
     if source is None:
@@ -95,13 +98,19 @@ def load_rules(source: Any, *, spark: Any = None, product_id: str | None = None,
         f"{where}: {n} rules are named {name!r}; a name must be one rule's" for name, n in Counter(r.name for r in wanted).items() if n > 1
     ]
     mistakes += [
-        f"{where}: rule {rule.name!r} is of type {rule.rule_type}, which this version does not evaluate; expected row_dq or is_active false"
+        f"{where}: rule {rule.name!r} is of type {rule.rule_type} and has no rows to drop; expected action_if_failed ignore or fail"
         for rule in wanted
-        if rule.is_active and rule.rule_type not in EVALUATED
+        if rule.action_if_failed == "drop" and rule.rule_type != "row_dq"
     ]
+    ready: list[Rule] = []
+    for rule in wanted:
+        try:
+            ready.append(replace(rule, expectation=expectation(rule, params or {})) if rule.is_active else rule)
+        except ValueError as error:
+            mistakes.append(f"{where}: rule {rule.name!r}: {error}")
     if mistakes:
         raise RulesError(mistakes)
-    return tuple(wanted)
+    return tuple(ready)
 
 
 def source_of(source: Any) -> str:

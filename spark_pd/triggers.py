@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -291,6 +292,8 @@ def _rules(facts: RunFacts, failed: tuple[RuleResult, ...]) -> list[dict[str, An
             "action_if_failed": result.action_if_failed,
             "failed_count": result.failed_count,
             "failed_percentage": result.failed_percentage,
+            "observed": _observed(result.observed),
+            "judged_on": result.judged_on,
             "column_name": result.column_name,
             "description": rule.description if rule else None,
             "tag": rule.tag if rule else None,
@@ -300,6 +303,11 @@ def _rules(facts: RunFacts, failed: tuple[RuleResult, ...]) -> list[dict[str, An
     if len(worst) > RULES_IN_DETAILS:
         listed.append({"rule": f"and {len(worst) - RULES_IN_DETAILS} more"})
     return listed
+
+
+def _observed(value: object) -> object:
+    """What an aggregate gave, where it cannot be a value of a row that nobody may see: numbers and times."""
+    return value if isinstance(value, (bool, int, float, Decimal, date)) else None
 
 
 def _or_unknown(value: float | None) -> float | str:

@@ -10,11 +10,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from spark_pd.checks.counting import Counter, CountingMethod
-from spark_pd.checks.counts import Counts, Reading, Unknown
-from spark_pd.checks.row_plan import RowPlan, row_plan
-from spark_pd.checks.two_pass import deterministic, tally
-from spark_pd.errors import UsageError
-from spark_pd.model import Counting, Rule, RuleResult, percentage
+from spark_pd.checks.counts import Reading, Unknown
+from spark_pd.checks.row_plan import row_plan
+from spark_pd.checks.settling import rule_results, settle
+from spark_pd.checks.whole import whole_plan
+from spark_pd.errors import RulesError, UsageError
+from spark_pd.model import Counting, Rule, RuleResult
 
 _log = logging.getLogger("spark_pd.checks")
 
@@ -44,36 +45,19 @@ class Checked:
             raise UsageError(
                 "run.check takes a batch DataFrame; of a stream, check each micro-batch in a run of its own inside foreachBatch"
             )
-        self._plan = row_plan(df, rules)
+        self._plan, whole = _plans(df, rules)
+        self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
-        self.failed, self._settled = self._settle(df)
+        self._settled = settle(df, self._plan, whole)
+        self.failed = self._in_order(self._settled.failed)
         self._counter: Counter | None = None if self.failed else method.count(df, self._plan)
         self.df = df if self._counter is None else self._counter.checked
 
-    def _settle(self, df: DataFrame) -> tuple[tuple[RuleResult, ...], Reading | None]:
-        """The failing `fail` rules, and the counts where there are some. One pass over the input, and a second where rules failed."""
-        stopping = self._plan.of_action("fail")
-        if not stopping.rules:
-            return (), None
-        if not deterministic(df, stopping):
-            _log.warning(
-                "rules with action fail are settled by a pass over the input, and this input is not deterministic: "
-                "the rows that are written may be others. Write it to a table first, or checkpoint it, and check that"
-            )
-        found = tally(df, stopping)
-        if not any(found.rules):
-            return (), None
-        failed = tuple(r for r in rule_results(stopping.rules, found) if r.failed_count)
-        everything = tally(df, self._plan)
-        again = [n for n, rule in zip(everything.rules, self._plan.rules, strict=True) if rule.action_if_failed == "fail"]
-        same = everything.rows == found.rows and tuple(again) == found.rules
-        return failed, everything if same else Unknown("the input gave different rows when it was read twice")
-
     def found(self, *, written: bool) -> Found:
         """What is known of the counts now. Never raises: what cannot be read is unknown."""
-        if self._settled is not None:
-            return _found(self._plan, self._settled, stopped=True)
-        assert self._counter is not None
+        if self._counter is None:
+            assert self._settled.counts is not None
+            return self._found(self._settled.counts, stopped=True)
         try:
             reading = self._counter.read(written=written)
         except Exception as error:
@@ -81,7 +65,27 @@ class Checked:
             reading = Unknown(
                 f"the counts could not be read from Spark ({type(error).__name__}); was the session stopped inside the block?"
             )
-        return _found(self._plan, reading, stopped=False)
+        return self._found(reading, stopped=False)
+
+    def _found(self, reading: Reading, *, stopped: bool) -> Found:
+        whole, doubt = (self._settled.whole, None) if stopped else self._settled.believed(reading)
+        results = self._in_order((*rule_results(self._plan.rules, reading), *whole))
+        if isinstance(reading, Unknown):
+            return Found(rules=results, unknown=reading.reason)
+        if stopped:
+            return Found(input_count=reading.rows, error_count=reading.failed, rules=results)
+        return Found(
+            input_count=reading.rows,
+            error_count=reading.failed,
+            dropped_count=reading.dropped,
+            output_count=reading.rows - reading.dropped,
+            rules=results,
+            unknown=doubt,
+        )
+
+    def _in_order(self, results: Sequence[RuleResult]) -> tuple[RuleResult, ...]:
+        """In the order in which the rules were given."""
+        return tuple(sorted(results, key=lambda result: self._order[result.name]))
 
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
@@ -92,40 +96,20 @@ class Checked:
                 _log.debug("a check could not be closed: %s", type(error).__name__)
 
 
+def _plans(df: DataFrame, rules: Sequence[Rule]) -> Any:
+    """The plans of the row rules and of the others, with the mistakes of both in one error."""
+    plans: list[Any] = []
+    mistakes: list[str] = []
+    for plan in (row_plan, whole_plan):
+        try:
+            plans.append(plan(df, rules))
+        except RulesError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise RulesError(mistakes)
+    return plans
+
+
 def _is_dataframe(df: Any) -> bool:
     """Classic or Connect; PySpark 3.5 gives the two no common class, and importing Connect's needs grpc."""
     return isinstance(df, DataFrame) or any(c.__module__ == "pyspark.sql.connect.dataframe" for c in type(df).__mro__)
-
-
-def _found(plan: RowPlan, reading: Reading, *, stopped: bool) -> Found:
-    results = rule_results(plan.rules, reading)
-    if isinstance(reading, Unknown):
-        return Found(rules=results, unknown=reading.reason)
-    if stopped:
-        return Found(input_count=reading.rows, error_count=reading.failed, rules=results)
-    return Found(
-        input_count=reading.rows,
-        error_count=reading.failed,
-        dropped_count=reading.dropped,
-        output_count=reading.rows - reading.dropped,
-        rules=results,
-    )
-
-
-def rule_results(rules: Sequence[Rule], reading: Reading) -> tuple[RuleResult, ...]:
-    """A result for each rule, in the counts' order; `unknown` where the counts are."""
-    if isinstance(reading, Counts):
-        return tuple(_result(rule, failed, reading.rows) for rule, failed in zip(rules, reading.rules, strict=True))
-    return tuple(_result(rule, None, None) for rule in rules)
-
-
-def _result(rule: Rule, failed: int | None, rows: int | None) -> RuleResult:
-    return RuleResult(
-        name=rule.name,
-        rule_type=rule.rule_type,
-        column_name=rule.column_name,
-        action_if_failed=rule.action_if_failed,
-        status="unknown" if failed is None else "failed" if failed else "passed",
-        failed_count=failed,
-        failed_percentage=percentage(failed, rows),
-    )

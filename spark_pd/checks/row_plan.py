@@ -80,7 +80,7 @@ def row_plan(df: DataFrame, rules: Sequence[Rule]) -> RowPlan:
         error = _refused(df, [rule])
         if error is not None:
             where = f"rule {rule.name!r}: its expectation {rule.expectation!r}"
-            mistakes.append(f"{where} is no SQL boolean over the columns {_listed(df.columns)}: {_first_line(error)}")
+            mistakes.append(f"{where} is no SQL boolean over the columns {listed(df.columns)}: {first_line(error)}")
     raise RulesError(mistakes)
 
 
@@ -96,11 +96,13 @@ def _refused(df: DataFrame, rules: Sequence[Rule]) -> Exception | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what Spark says, for a message."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Some of the names, for a message."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

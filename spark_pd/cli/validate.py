@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,23 +40,24 @@ def validate(
     Settings come from --conf, the environment and a YAML file, as in a job. Nothing is sent, and no Spark is started: the SQL of an
     expectation is read by the job itself, before it touches any data.
     """
-    settings_mistakes = _settings(config_file, conf)
-    rules_mistakes = sum(_rules(path) for path in (*files, *more_files))
+    settings, settings_mistakes = _settings(config_file, conf)
+    params = {} if settings is None else settings.rules_params
+    rules_mistakes = sum(_rules(path, params) for path in (*files, *more_files))
     total = settings_mistakes + rules_mistakes
     if total:
         click.echo(f"{total} mistake{'s' if total > 1 else ''}", err=True)
     ctx.exit(2 if settings_mistakes else 1 if rules_mistakes else 0)
 
 
-def _settings(config_file: Path | None, conf: dict[str, str]) -> int:
-    """Print the settings in force, or every mistake in them; how many mistakes there were."""
+def _settings(config_file: Path | None, conf: dict[str, str]) -> tuple[Settings | None, int]:
+    """Print the settings in force, or every mistake in them; the settings, and how many mistakes there were."""
     try:
         settings = settings_from(config_file, conf)
     except SettingsError as error:
         _print_mistakes(error.mistakes)
-        return len(error.mistakes)
+        return None, len(error.mistakes)
     _print_settings(settings)
-    return 0 if settings.mutes_file is None else _mutes(Path(settings.mutes_file))
+    return settings, 0 if settings.mutes_file is None else _mutes(Path(settings.mutes_file))
 
 
 def _mutes(path: Path) -> int:
@@ -69,12 +71,12 @@ def _mutes(path: Path) -> int:
     return len(mistakes)
 
 
-def _rules(path: Path) -> int:
+def _rules(path: Path, params: Mapping[str, str]) -> int:
     """Print what a file of rules holds, or every mistake in it; how many mistakes there were."""
     from spark_pd.rules import load_rules
 
     try:
-        rules = load_rules(path)
+        rules = load_rules(path, params=params)
     except RulesError as error:
         _print_mistakes(error.mistakes)
         return len(error.mistakes)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,27 @@ class Text(Kind):
         if not isinstance(value, str) or not (self.lines or value.isprintable()):
             raise self.unexpected()
         return value
+
+
+class Params(Kind):
+    """Values by name, for the names in braces inside expectations: a mapping, or one as JSON. Numbers become their text."""
+
+    def __init__(self) -> None:
+        super().__init__('a mapping of names to text or numbers, or one as JSON, such as {"env": "prod"}', optional=True)
+
+    def read(self, value: Any) -> Mapping[str, str]:
+        """Raises ValidationError for anything else; a name is one that may stand in braces."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self.unexpected() from None
+        if not isinstance(value, Mapping):
+            raise self.unexpected()
+        plain = all(isinstance(each, (str, int, float)) and not isinstance(each, bool) for each in value.values())
+        if not plain or not all(isinstance(name, str) and name.isidentifier() for name in value):
+            raise self.unexpected()
+        return {name: str(each) for name, each in value.items()}
 
 
 class LocalPath(Text):

@@ -25,7 +25,6 @@ _LATER = (
     user_config.spark_pd_stats_table,
     user_config.spark_pd_error_table,
     user_config.se_enable_error_table,
-    user_config.se_dq_rules_params,
     *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
 )
 CONSTANTS: Mapping[str, str] = MappingProxyType(

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Count, Key, Kind, LocalPath, Number, Switch, Text, Url, Windows
+from spark_pd.settings.fields import Choice, Count, Key, Kind, LocalPath, Number, Params, Switch, Text, Url, Windows
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -272,6 +272,13 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Text("text", lines=True),
         default=None,
         doc="Anything about the job that belongs into an incident.",
+    ),
+    Setting(
+        name=names.se_dq_rules_params,
+        field="rules_params",
+        kind=Params(),
+        default=MappingProxyType({}),
+        doc="Values for the names in braces inside expectations: a mapping, or one as JSON.",
     ),
     Setting(
         name=names.spark_pd_config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -61,6 +62,7 @@ class Settings:
     databricks_workspace_url: str | None = DEFAULTS["databricks_workspace_url"]
     databricks_secret_scope: str | None = DEFAULTS["databricks_secret_scope"]
     job_metadata: str | None = DEFAULTS["job_metadata"]
+    rules_params: Mapping[str, str] = field(default_factory=_none, hash=False)
     config_file: str | None = DEFAULTS["config_file"]
     sources: Mapping[str, str] = field(default_factory=_none, repr=False, compare=False)
     """Where each setting that is no default came from, by its name."""
@@ -69,6 +71,7 @@ class Settings:
         for name in ("on", "severity", "notify", "after"):
             defaults = {path.partition(".")[2]: default for path, default in DEFAULTS.items() if path.startswith(f"{name}.")}
             object.__setattr__(self, name, MappingProxyType(defaults | dict(getattr(self, name))))
+        object.__setattr__(self, "rules_params", MappingProxyType(dict(self.rules_params or {})))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,6 +90,8 @@ class Settings:
             return value[entry]
         if isinstance(value, Secret):
             return "****"
+        if isinstance(value, Mapping):
+            return json.dumps(dict(value))
         return str(value) if isinstance(value, SecretReference) else value
 
 

@@ -132,6 +132,18 @@ def run_write(spark: Any, monitor: Any, folder: str) -> Any:
 
 
 @scenario
+def whole_rules(spark: Any, monitor: Any, folder: str) -> Any:
+    rules = [
+        *RULES,
+        {"rule": "rows", "rule_type": "agg_dq", "expectation": "count(*) >= 950"},
+        {"rule": "lost", "rule_type": "query_dq", "expectation": "(SELECT count(*) FROM {source}) - (SELECT count(*) FROM {target}) < 100"},
+    ]
+    with monitor.run("numbers", rules=rules) as run:
+        save(run.check(numbers(spark)), folder)
+    return {rule.name: [rule.status, rule.observed, rule.judged_on] for rule in run.stats.rules}
+
+
+@scenario
 def source_grows(spark: Any, monitor: Any, folder: str) -> Any:
     source = f"{folder}_source"
     save(numbers(spark), source)

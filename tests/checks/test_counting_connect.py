@@ -163,6 +163,15 @@ def test_what_is_random_is_unknown(found, scenario):
     assert found[scenario]["counts"] == [None] * 4
 
 
+def test_rules_over_the_whole_data_are_judged(found):
+    assert found["whole_rules"] == {
+        "tenth": ["failed", None, None],
+        "third": ["failed", None, None],
+        "rows": ["failed", 900, "target"],
+        "lost": ["failed", 100, None],
+    }
+
+
 def test_a_source_that_grows_before_the_write_is_unknown_or_right(found):
     """Spark's server may keep the listing of a folder's files for all of the frame's queries, or list it anew for each."""
     rows = found["source_grows"]["rows"]

@@ -46,7 +46,7 @@ def test_a_rule_is_taken_as_it_is_and_checked_too():
         ({"expectation": 5}, "expectation"),
         ({"action_if_failed": "dorp"}, "expected one of ignore, drop, fail"),
         ({"rule_type": "rowdq"}, "expected one of row_dq, agg_dq, query_dq"),
-        ({"rule_type": "agg_dq"}, "does not evaluate"),
+        ({"rule_type": "agg_dq", "action_if_failed": "drop"}, "no rows to drop"),
         ({"is_active": "yes"}, "is_active"),
         ({"is_active": 1}, "is_active"),
         ({"error_drop_threshold": 101}, "0 to 100"),

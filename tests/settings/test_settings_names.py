@@ -193,7 +193,7 @@ def test_settings_of_spark_expectations_that_are_not_used_are_one_warning(caplog
 
 def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text("se: {dq: {rules: {params: {env: prod, limits: {low: 1}}}}}\nspark.pd.limit.overrun: 60\n", encoding="utf-8")
+    file.write_text("se: {dq: {rules: {params: {env: prod, least: 1}}}}\nspark.pd.limit.overrun: 60\n", encoding="utf-8")
     settings = load_settings(
         {
             user_config.se_enable_error_table: True,
@@ -205,10 +205,10 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
         environ={"SPARK_PD_STATS_TABLE": "ops.stats", "SPARK_PD_ON_JOB_FAILURE": "false"},
         config_file=file,
     )
-    assert settings == Settings(config_file=str(file))
+    assert settings == Settings(config_file=str(file), rules_params={"env": "prod", "least": "1"})
     (record,) = caplog.records
     assert record.getMessage() == (
-        "these settings have no effect in this version of spark_pd: SPARK_PD_STATS_TABLE, se.dq.rules.params, se.enable.error.table, "
+        "these settings have no effect in this version of spark_pd: SPARK_PD_STATS_TABLE, se.enable.error.table, "
         "spark.pd.lifecycle.as, spark.pd.limit.overrun, spark.pd.severity.no_output"
     )
 

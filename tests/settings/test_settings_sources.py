@@ -50,6 +50,7 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "Count": "3",
         "Url": "https://x.example",
         "Key": "env:X",
+        "Params": '{"env": "prod"}',
         "Windows": "0 0 * * * for 1h",
     }
     words = {
