@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from spark_pd.model import Alert, Decision, Outcome, RuleResult, Subject
+from spark_pd.model import Alert, Decision, Outcome, Rule, RuleResult, Subject
 from spark_pd.rules import NO_RULES
 from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, ignored_failures
 
@@ -102,8 +102,14 @@ def _verdict(
         started_at=started_at,
         failing=tuple(sorted(rule.name for rule in blamed(facts, trigger))) if outcome == "firing" else (),
         evaluated=frozenset(rule.name for rule in results if rule.status != "unknown"),
-        rules=frozenset(rule.name for rule in facts.rules if rule.is_active),
+        rules=frozenset(rule.name for rule in facts.rules if _is_active(rule)),
         rules_source=facts.rules_source,
         switched_off=switched_off,
         renamed=renamed,
     )
+
+
+def _is_active(rule: Rule) -> bool:
+    """Whether a run that checks evaluates it. A rule over the whole data that is neither for source nor target is as good as removed."""
+    whole = rule.rule_type != "row_dq"
+    return rule.is_active and (not whole or rule.enable_for_source_dq_validation or rule.enable_for_target_dq_validation)

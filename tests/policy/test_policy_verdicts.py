@@ -70,6 +70,16 @@ def test_each_trigger_blames_its_own_rules() -> None:
     assert said(facts(status="failed", failed=(("f", "fail"),)))["failure"].failing == ("f",)
 
 
+def test_a_rule_over_the_whole_data_that_is_for_neither_source_nor_target_is_as_good_as_removed() -> None:
+    nowhere = {"enable_for_source_dq_validation": False, "enable_for_target_dq_validation": False}
+    rules = (
+        Rule(name="a", expectation="sum(x) > 0", rule_type="agg_dq", **nowhere),
+        Rule(name="b", expectation="sum(x) > 0", rule_type="agg_dq", **{**nowhere, "enable_for_target_dq_validation": True}),
+        Rule(name="c", expectation="x > 0", **nowhere),
+    )
+    assert said(facts(rules=rules))["failure"].rules == {"b", "c"}
+
+
 def test_unknown_counts_say_unknown_and_page_where_asked_to() -> None:
     unknown = facts(status="unknown", known=False)
     verdicts = said(unknown)
