@@ -28,7 +28,7 @@ from spark_pd.state.upkeep import prune_in_background
 
 logger = logging.getLogger("spark_pd.state")
 
-PATIENCE = 1.0  # seconds that a run waits for another's lock, which is held for a few milliseconds
+PATIENCE = 2.0  # seconds that a run waits for another, which holds a lock for milliseconds: 20 processes at once wait for one
 MOST_CORRUPT = 100  # files that were set aside, the newest
 LOCKS = 256  # few files, never removed: a lock file that is removed while somebody waits for it locks nothing
 
