@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.dispatch import Dispatcher
+from spark_pd.dying import Guard, Markers
 from spark_pd.errors import UsageError
 from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
 from spark_pd.outbox import Outbox, open_outbox
@@ -99,7 +100,18 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox())
+        channels, outbox = self._channels(), self._outbox()
+        self._dispatcher = Dispatcher(channels, suppressed=None if settings.enabled else NOT_ENABLED, outbox=outbox)
+        self._guard = Guard(
+            watching=settings.enabled,
+            markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
+            heartbeat=settings.heartbeat,
+            on_signal=settings.on_signal,
+            severity=settings.severity["failure"],
+            application=self._application,
+            application_id=self._application_id,
+            address=channels[0].address,
+        )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
@@ -186,7 +198,7 @@ class Monitor:
             job_metadata=self._settings.job_metadata,
             links=self._links,
         )
-        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), dispatcher=self._dispatcher)
+        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), dispatcher=self._dispatcher, guard=self._guard)
 
     def with_expectations(
         self,

@@ -83,6 +83,10 @@ class Checked:
             )
         return _found(self._plan, reading, stopped=False)
 
+    def unknown(self, reason: str) -> Found:
+        """No counts, for that reason, and Spark is not asked."""
+        return _found(self._plan, Unknown(reason), stopped=False)
+
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
         if self._counter is not None:
