@@ -93,7 +93,5 @@ class Guard:
         try:
             return self.markers.put(marker)
         except OSError as error:
-            logger.warning(
-                "%s: nobody will know should this process be killed: its marker could not be written: %s", run.table, said(error)
-            )
+            logger.warning("%s: should this process be killed, nobody will know: no marker could be written: %s", run.table, said(error))
             return None

@@ -105,9 +105,10 @@ class Markers:
         claimed = self.folder / f"{match['name'] if match else path.name}.claimed-{_digest(me.place)}-{me.pid}-{me.start or ''}"
         try:
             path.rename(claimed)
-            os.utime(claimed)  # on other machines a claim holds for a time
         except OSError:
-            return claimed if claimed.exists() else None
+            return None
+        with suppress(OSError):
+            os.utime(claimed)  # on other machines a claim holds for a time
         return claimed
 
     def _files(self, line: str) -> Iterator[Path]:

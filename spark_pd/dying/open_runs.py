@@ -148,7 +148,8 @@ class OpenRuns:
         for run in list(self._runs.values()):
             if run.thread is args.thread and args.thread is not None:
                 with suppress(Exception):
-                    run.run.__exit__(args.exc_type, args.exc_value, args.exc_traceback)
+                    error = args.exc_type() if args.exc_value is None else args.exc_value
+                    run.run.__exit__(args.exc_type, error, args.exc_traceback)
         (before or threading.__excepthook__)(args)
 
     def _leave(self) -> None:

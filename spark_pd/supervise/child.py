@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,6 +51,8 @@ class Ending:
         sys.stdout.flush()
         sys.stderr.flush()
         if self.signal:
+            import resource  # there is none on Windows
+
             # One core dump is enough.
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
