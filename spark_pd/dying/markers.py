@@ -23,6 +23,7 @@ from spark_pd.dying.process import Process, lives, this_process
 from spark_pd.model import Subject
 from spark_pd.outbox import Outbox
 from spark_pd.outbox.files import write_whole
+from spark_pd.outbox.upkeep import is_old
 
 logger = logging.getLogger("spark_pd.dying")
 
@@ -80,7 +81,11 @@ class Markers:
         return [claim for claim in found if claim is not None]
 
     def all_dead(self) -> list[Claim]:
-        """The same for all subjects."""
+        """The same for all subjects. It also removes what killed processes had not written to its end."""
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name.startswith(".") and is_old(path):
+                    path.unlink(missing_ok=True)
         return [claim for claim in map(self.take, self._files("")) if claim is not None]
 
     def take(self, path: Path) -> Claim | None:

@@ -137,9 +137,9 @@ class OpenRuns:
         for run in told:
             with suppress(Exception):
                 run.run.settle()
-        mine = {run.run.run_id for run in told}
-        # Other threads may be giving a verdict right now.
-        while self._runs.keys() - mine and time.monotonic() < until:
+        # Other threads may be giving a verdict right now. What they open from here on dies with the process, and leaves its marker.
+        others = {run.run.run_id for run in runs} - {run.run.run_id for run in told}
+        while others & self._runs.keys() and time.monotonic() < until:
             time.sleep(0.01)
 
     def _thread_died(self, args: Any) -> None:

@@ -101,4 +101,4 @@ def triggers(sandbox: Sandbox) -> list[str]:
 
 def markers(folder: Path) -> list[str]:
     """The names of the markers that lie about."""
-    return sorted(path.name for path in (folder / "open").iterdir()) if (folder / "open").is_dir() else []
+    return sorted(path.name for path in (folder / "open").glob("[!.]*"))

@@ -26,6 +26,16 @@ class Rules:
         return ()
 
 
+def channel_of_job() -> PagerDutyChannel:
+    """To the sandbox, with a key by reference."""
+    return PagerDutyChannel(
+        "pagerduty",
+        endpoint=endpoint("us", os.environ["JOB_URL"]),
+        key=lambda: Secret(os.environ["JOB_KEY"]),
+        reference=SecretReference("env", "JOB_KEY"),
+    )
+
+
 def run_of(
     table: str = "orders",
     *,
@@ -39,12 +49,7 @@ def run_of(
 ) -> Run:
     """A run as a monitor makes it."""
     outbox = Outbox(folder or Path(os.environ["JOB_OUTBOX"]))
-    channel = PagerDutyChannel(
-        "pagerduty",
-        endpoint=endpoint("us", os.environ["JOB_URL"]),
-        key=lambda: Secret(os.environ["JOB_KEY"]),
-        reference=SecretReference("env", "JOB_KEY"),
-    )
+    channel = channel_of_job()
     settings = Settings()
     subject = Subject(environment="test", product_id=None, table=table, scope=scope)
     plan = RunPlan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +24,7 @@ from spark_pd.dying.markers import MISSED, Markers, beat
 from spark_pd.dying.process import Process, lives, this_process
 from spark_pd.dying.telling import tell_dead
 from spark_pd.model import Address, Subject
-from spark_pd.outbox import Outbox
+from spark_pd.outbox import Outbox, replay
 from tests.dying.conftest import ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"
@@ -177,6 +179,16 @@ def test_who_claims_and_dies_leaves_it_to_the_next(folder: Markers) -> None:
     assert folder.all_dead() == []
 
 
+def test_what_a_killed_process_had_not_written_to_its_end_is_removed_when_it_is_old(folder: Markers) -> None:
+    path = folder.put(marker(process=this_process()))
+    old, new = path.with_name(f".{path.name}.part"), path.with_name(".x.json.part")
+    for aside in (old, new):
+        aside.write_text("{")
+    aged(old, 100)
+    assert folder.all_dead() == []
+    assert (old.exists(), new.exists(), path.exists()) == (False, True, True)
+
+
 def test_a_claim_of_another_machine_holds_for_a_time(folder: Markers) -> None:
     claimed = folder.put(marker()).rename(folder.folder / f"{marker().name}.claimed-{'0' * 16}-1-1")
     os.utime(claimed)
@@ -312,3 +324,66 @@ def test_the_heartbeat_keeps_a_marker_fresh_and_0_turns_it_off(start, outbox_fol
     assert time.time() - by_heartbeat[0.0].stat().st_mtime > 900
     job.send_signal(signal.SIGKILL)
     finished(job)
+
+
+# ---- kill -9 between every two steps ---------------------------------------------------------------------------------------------
+
+
+def steps(folder: Path, n: int) -> Callable[[str, tuple[object, ...]], None]:
+    """An audit hook that kills this process, as kill -9 does, before its n-th step on the files of the outbox, or its n-th connection."""
+    count = [0]
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        ours = event in ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir", "os.listdir", "os.utime") and str(folder) in str(
+            args[0]
+        )
+        if ours or event in ("fcntl.flock", "socket.connect", "socket.sendto"):
+            count[0] += 1
+            if count[0] == n:
+                os.kill(os.getpid(), 9)
+
+    return hook
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("ends", ["badly", "well"])
+def test_kill_9_between_any_two_steps_of_a_run_is_told_once_and_only_if_there_is_something_to_tell(
+    sandbox, tmp_path, monkeypatch, environ, ends
+) -> None:
+    from tests.dying.job import channel_of_job, run_of
+
+    for name, value in environ.items():
+        if name.startswith("JOB_"):
+            monkeypatch.setenv(name, value)
+    channel = channel_of_job()
+    survived, told = 0, []
+    for n in itertools.count(1):
+        folder = tmp_path / str(n)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                sys.addaudithook(steps(folder, n))
+                with run_of(folder=folder):
+                    if ends == "badly":
+                        raise KeyError(n)
+            finally:
+                os._exit(7)
+        killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+        box = Outbox(folder)
+        tell_dead(box)
+        outcomes = list(replay(box, lambda entry: channel, until=time.monotonic() + 10))
+        assert {outcome.status for outcome in outcomes} <= {"sent", "dropped"}
+        assert markers(folder) == []
+        told.append(len(sandbox.open_incidents()))
+        assert len(sandbox.incidents()) <= 1
+        sandbox.reset()
+        if not killed:
+            break
+        survived += 1
+    assert survived > 12
+    if ends == "well":
+        assert told[-1] == 0
+    else:
+        # once the marker is there, there is no step at which the failure is lost
+        assert told[told.index(1) :] == [1] * (len(told) - told.index(1))
+        assert told.index(1) < 6
