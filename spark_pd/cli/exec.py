@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from contextlib import suppress
@@ -55,8 +56,7 @@ def exec_(name: str | None, config_file: Path | None, conf: dict[str, str], comm
         _say(f"the end of {command[0]} could not be told: {said}")
     finally:
         if journal is not None:
-            with suppress(OSError):
-                journal.unlink(missing_ok=True)
+            shutil.rmtree(journal, ignore_errors=True)
         ending.leave()
 
 
@@ -109,14 +109,12 @@ def _why_not(settings: Settings) -> str:
 
 
 def _journal() -> Path | None:
-    """A file for the child to write into; None where there is no place for one."""
+    """A folder for the child to write into; None where there is no place for one."""
     try:
-        fd, path = tempfile.mkstemp(prefix="spark_pd-exec-", suffix=".jsonl")
+        return Path(tempfile.mkdtemp(prefix="spark_pd-exec-"))
     except OSError as error:
         _say(f"nothing will be known of the job's runs: {error.strerror}")
         return None
-    os.close(fd)
-    return Path(path)
 
 
 def _environ(journal: Path | None) -> dict[str, str]:

@@ -58,6 +58,8 @@ class OpenRun:
     marker: Path | None
     heartbeat: float
     on_signal: bool
+    told: bool = False
+    """Whether its verdict was."""
 
 
 class OpenRuns:
@@ -94,7 +96,8 @@ class OpenRuns:
     def told(self, run_id: str, status: str) -> None:
         """The run has its verdict, and its alerts are where a killed process leaves them: nobody else is to tell of it."""
         run = self._runs.get(run_id)
-        if run is not None:
+        if run is not None and not run.told:
+            run.told = True
             journal.ended(run_id, status)
             marker, run.marker = run.marker, None
             if marker is not None:
@@ -102,7 +105,8 @@ class OpenRuns:
                     marker.unlink(missing_ok=True)
 
     def drop(self, run_id: str) -> None:
-        """The run is over, and needs nothing any more."""
+        """The run is over, and needs nothing any more: also where its verdict could not be told, which its log says."""
+        self.told(run_id, "unknown")
         with self._lock:
             self._runs.pop(run_id, None)
             if not self._runs:

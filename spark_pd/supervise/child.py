@@ -48,8 +48,9 @@ class Ending:
 
     def leave(self) -> NoReturn:
         """End this process as the child ended: by the same signal, so that shells and cluster managers see the same."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # it may be closed
+                stream.flush()
         if self.signal:
             import resource  # there is none on Windows
 

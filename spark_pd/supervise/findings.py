@@ -65,9 +65,8 @@ def judge(ending: Ending, told: Told, *, left_open: int) -> Findings:
         if told.unmarked:
             return Findings("tell", "firing", f"{how} while {_runs(told.unmarked)} open")
         return Findings("tell", "resolved", how)
-    bad = sum(verdict in ("failed", "errored") for verdict in told.verdicts)
-    if bad:
-        return Findings("tell", None, f"{how}, and {bad} of its runs told that they failed")
+    if told.failed:
+        return Findings("tell", None, f"{how}, and a run of it told its own failure")
     return Findings("tell", "firing", how)
 
 

@@ -387,3 +387,32 @@ def test_kill_9_between_any_two_steps_of_a_run_is_told_once_and_only_if_there_is
         # once the marker is there, there is no step at which the failure is lost
         assert told[told.index(1) :] == [1] * (len(told) - told.index(1))
         assert told.index(1) < 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_kill_9_between_any_two_steps_of_who_tells_leaves_it_to_the_next(sandbox, tmp_path, monkeypatch, environ) -> None:
+    from tests.dying.job import channel_of_job
+
+    for name, value in environ.items():
+        if name.startswith("JOB_"):
+            monkeypatch.setenv(name, value)
+    channel = channel_of_job()
+    for n in itertools.count(1):
+        box = Outbox(tmp_path / str(n))
+        Markers.beside(box).put(replace(marker(), address=channel.address()))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                sys.addaudithook(steps(box.folder, n))
+                tell_dead(box)
+            finally:
+                os._exit(7)
+        killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+        tell_dead(box)
+        list(replay(box, lambda entry: channel, until=time.monotonic() + 10))
+        assert len(sandbox.open_incidents()) == len(sandbox.incidents()) == 1
+        assert markers(box.folder) == []
+        sandbox.reset()
+        if not killed:
+            break
+    assert n > 8

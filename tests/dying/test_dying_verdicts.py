@@ -373,3 +373,16 @@ def test_a_job_survives_a_marker_that_cannot_be_written(start, sandbox, outbox_f
     assert returned == 0
     assert "no marker could be written" in errors
     assert (outbox_folder / "open").read_text() == "in the way"
+
+
+def test_ctrl_c_while_the_verdict_is_given_leaves_no_marker(start, sandbox, outbox_folder) -> None:
+    job = start(
+        """
+        run = run_of()
+        def interrupted(*args): raise KeyboardInterrupt
+        run._judge = interrupted
+        with run: pass
+        """
+    )
+    assert finished(job)[0] == -signal.SIGINT
+    assert markers(outbox_folder) == []

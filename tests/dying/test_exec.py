@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def test_streams_are_the_commands_own(run) -> None:
     code = "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('said')"
     done = run(sys.executable, "-c", code, given="hello\n" * 10_000)
     assert (done.returncode, done.stdout, done.stderr) == (0, "HELLO\n" * 10_000, "said")
+
+
+def test_closed_streams_stay_closed_and_harm_nobody(environ) -> None:
+    under = " ".join(map(shlex.quote, UNDER))
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f"exec {under} sh -c 'exit 3' {closed}"], cwd=ROOT, env=environ, check=False, timeout=60)
+        assert done.returncode == 3
 
 
 def test_other_open_files_signals_and_the_environment_are_the_commands_own(environ) -> None:

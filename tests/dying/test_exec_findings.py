@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,24 @@ from spark_pd.dying.journal import Told
 from spark_pd.supervise import Ending, application_name, judge
 
 GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
-ONE_GOOD, ONE_BAD = Told(opened=1, verdicts=("passed",)), Told(opened=2, verdicts=("passed", "errored"))
+QUIET, FAILED = Told(), Told(failed=True)
 
 JUDGED = [
     # ending, what the runs told, how many were left open: what becomes of those, what is told of the application
-    (GOOD, Told(), 0, "tell", "resolved"),
-    (GOOD, ONE_GOOD, 0, "tell", "resolved"),
-    (GOOD, ONE_BAD, 0, "tell", "resolved"),
-    (GOOD, ONE_GOOD, 1, "tell", None),
-    (GOOD, Told(opened=1, unmarked=1), 0, "tell", "firing"),
-    (BAD, Told(), 0, "tell", "firing"),
-    (BAD, ONE_GOOD, 0, "tell", "firing"),
-    (BAD, ONE_BAD, 0, "tell", None),
-    (BAD, Told(opened=1, verdicts=("failed",)), 0, "tell", None),
-    (BAD, Told(opened=1, verdicts=("cancelled",)), 0, "tell", "firing"),
-    (BAD, ONE_BAD, 2, "tell", None),
-    (KILLED, Told(), 0, "tell", "firing"),
-    (KILLED, ONE_GOOD, 1, "tell", None),
-    (Ending(127), Told(), 0, "tell", "firing"),
-    (Ending(143), Told(), 0, "tell", "firing"),
-    (Ending(130), Told(), 0, "forget", None),
-    (Ending(signal=2), ONE_GOOD, 1, "forget", None),
+    (GOOD, QUIET, 0, "tell", "resolved"),
+    (GOOD, FAILED, 0, "tell", "resolved"),
+    (GOOD, QUIET, 1, "tell", None),
+    (GOOD, Told(unmarked=1), 0, "tell", "firing"),
+    (BAD, QUIET, 0, "tell", "firing"),
+    (BAD, FAILED, 0, "tell", None),
+    (BAD, Told(unmarked=1), 0, "tell", "firing"),
+    (BAD, FAILED, 2, "tell", None),
+    (KILLED, QUIET, 0, "tell", "firing"),
+    (KILLED, QUIET, 1, "tell", None),
+    (Ending(127), QUIET, 0, "tell", "firing"),
+    (Ending(143), QUIET, 0, "tell", "firing"),
+    (Ending(130), QUIET, 0, "forget", None),
+    (Ending(signal=2), QUIET, 1, "forget", None),
 ]
 
 
@@ -90,18 +86,22 @@ def test_every_command_has_a_name(command: list[str]) -> None:
     assert isinstance(application_name(command), str)
 
 
-def test_a_journal_tells_what_was_written_whole(tmp_path: Path, monkeypatch) -> None:
-    path = tmp_path / "journal"
+def test_a_journal_tells_what_is_open_and_whether_one_failed_and_stays_small(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "journal"
     journal.opened("nobody listens", None)
-    monkeypatch.setenv(journal.VARIABLE, str(path))
+    monkeypatch.setenv(journal.VARIABLE, str(folder))
     journal.opened("not made where it is missing", None)
-    assert not path.exists()
-    path.touch()
-    journal.opened("a", Path("/x/a"))
-    journal.opened("b", Path("/x/b"))
-    journal.opened("c", None)
-    journal.ended("a", "errored")
-    with path.open("a") as file:
-        file.write("[]\n7\n{}\n\udcff\n".encode("utf-8", "replace").decode() + json.dumps({"run": "d", "marker": "/x/d"})[:-3])
-    assert journal.read(path) == Told(opened=3, verdicts=("errored",), unmarked=1, markers=(Path("/x/b"),))
+    journal.ended("not made where it is missing", "errored")
+    assert not folder.exists()
+    folder.mkdir()
+    marker = tmp_path / "b\udcff.json"  # a name that is no UTF-8
+    for run, where in {"a": tmp_path / "a.json", "b": marker, "c": None}.items():
+        journal.opened(run, where)
+    journal.ended("a", "passed")
+    assert journal.read(folder) == Told(markers=(marker,), unmarked=1)
+    for run in range(100):
+        journal.opened(str(run), tmp_path)
+        journal.ended(str(run), "errored")
+    assert journal.read(folder) == Told(failed=True, markers=(marker,), unmarked=1)
+    assert len(list(folder.iterdir())) == 3
     assert journal.read(tmp_path / "missing") == Told()
