@@ -85,7 +85,7 @@ class Run:
         self._rules = self._checker.load(self._plan.rules)
         self._process = os.getpid()
         with self._guard.held():
-            self._guard.opened(self, self._plan.subject, self._started_at, self._submit)
+            self._guard.opened(self, self._plan.subject, self._started_at, self._send)
             self._send(alerts_at_start(self._facts("passed", None, None, ()), self._plan.policy))
         return self
 
@@ -274,16 +274,11 @@ class Run:
     def _send(self, alerts: tuple[Alert, ...]) -> None:
         if alerts:
             self.alerts += alerts
-            self._submit(alerts)
-
-    def _submit(self, alerts: tuple[Alert, ...]) -> None:
-        self._submissions.append(self._dispatcher.submit(alerts, seconds=self._plan.deadline))
+            self._submissions.append(self._dispatcher.submit(alerts, seconds=self._plan.deadline))
 
     def settle(self) -> None:
-        """Wait for what is under way, at most until its deadline."""
-        waiting, self._submissions = self._submissions, []
-        for submission in waiting:
-            self.deliveries += submission.wait()
+        """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""
+        self.deliveries = tuple(delivery for submission in tuple(self._submissions) for delivery in submission.wait())
 
 
 def _now() -> datetime:

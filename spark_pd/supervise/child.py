@@ -117,7 +117,9 @@ def _next_signal(awaited: set[int]) -> tuple[int, bool]:
     """The next signal, and whether it was sent to this process alone, as far as the system tells."""
     if hasattr(signal, "sigwaitinfo"):
         info = signal.sigwaitinfo(awaited)
-        return info.si_signo, info.si_code != _FROM_KERNEL
+        # A terminal that goes away tells its session's leader alone.
+        hung_up = info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
+        return info.si_signo, info.si_code != _FROM_KERNEL or hung_up
     number = signal.sigwait(awaited)
     return number, number not in (signal.SIGINT, signal.SIGQUIT)
 

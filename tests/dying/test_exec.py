@@ -147,6 +147,26 @@ def test_ctrl_c_in_a_terminal_reaches_the_command_once_and_pages_nobody(enabled,
     assert sandbox.events == []
 
 
+def test_a_terminal_that_goes_away_hangs_the_command_up(environ, tmp_path) -> None:
+    mark = tmp_path / "hung up"
+    body = f"""if True:
+        import signal, sys, time
+        def hung_up(*_):
+            open({str(mark)!r}, "w").close(); sys.exit()
+        signal.signal(signal.SIGHUP, hung_up)
+        print("ready", flush=True); time.sleep(60)
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execvpe(UNDER[0], [*UNDER, sys.executable, "-c", body], environ)
+    while b"ready" not in os.read(terminal, 4096):
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert mark.exists()
+
+
 def test_ctrl_c_that_the_command_survives_is_its_own_business(environ) -> None:
     code = "import time\ntry:\n    print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n    print('survived')"
     status, output = in_a_terminal([*UNDER, sys.executable, "-c", code], environ, typed=b"\x03", wait_for=b"ready")
