@@ -199,9 +199,9 @@ class OpenRuns:
             runs = list(self._runs.values())
             every = min((run.heartbeat for run in runs if run.heartbeat > 0), default=None)
             if every is not None and time.monotonic() >= due + every:
-                for run in runs:
-                    if run.marker is not None and run.heartbeat > 0:
-                        beat(run.marker)
+                for marker in [run.marker for run in runs if run.heartbeat > 0]:
+                    if marker is not None:
+                        beat(marker)
                 due = time.monotonic()
             try:
                 call = self._calls.get(timeout=None if every is None else max(0.0, due + every - time.monotonic()))

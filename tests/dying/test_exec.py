@@ -356,11 +356,13 @@ def test_pagerduty_that_hangs_costs_the_deadline_and_no_more(start, sandbox, out
 
 def test_a_run_that_lives_on_in_a_process_of_its_own_is_left_alone(start, sandbox, outbox_folder, enabled) -> None:
     body = """
+    reading, writing = os.pipe()
     if os.fork():
-        time.sleep(0.5); os._exit(1)
+        os.read(reading, 1); os._exit(1)
     os.setsid()
     for fd in (0, 1, 2): os.close(fd)
-    with run_of(): time.sleep(3)
+    with run_of():
+        os.write(writing, b"x"); time.sleep(1)
     """
     assert finished(start(body, under=UNDER, env=enabled))[0] == 1
     assert sent(sandbox)[0] == ("resolve", ORDERS)  # it ended well while it was waited for
