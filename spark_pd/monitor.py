@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.dispatch import Dispatcher
+from spark_pd.dying import Guard, Markers
 from spark_pd.errors import UsageError
 from spark_pd.gate import Gate
 from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
@@ -105,7 +106,18 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._gate = self._gated()
+        channels, outbox = self._channels(), self._outbox()
+        self._gate = self._gated(channels, outbox)
+        self._guard = Guard(
+            watching=settings.enabled,
+            markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
+            heartbeat=settings.heartbeat,
+            on_signal=settings.on_signal,
+            severity=settings.severity["failure"],
+            application=self._application,
+            application_id=self._application_id,
+            address=channels[0].address,
+        )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
@@ -121,9 +133,9 @@ class Monitor:
             ),
         )
 
-    def _gated(self) -> Gate:
+    def _gated(self, channels: Sequence[PagerDutyChannel], outbox: Outbox | None) -> Gate:
         """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
-        settings, channels, outbox = self._settings, self._channels(), self._outbox()
+        settings = self._settings
         dispatcher = Dispatcher(channels, suppressed=None if settings.enabled else NOT_ENABLED, outbox=outbox)
         if not settings.enabled:
             return Gate(dispatcher)
@@ -215,7 +227,7 @@ class Monitor:
             job_metadata=self._settings.job_metadata,
             links=self._links,
         )
-        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate)
+        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard)
 
     def with_expectations(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import os
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from spark_pd.dying import TERMINATED, Guard, status_of
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
 from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
@@ -21,7 +23,7 @@ from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from spark_pd.checks.checked import Checked
+    from spark_pd.checks.checked import Checked, Found
     from spark_pd.gate import Gate, Passage
 
 _log = logging.getLogger("spark_pd.run")
@@ -48,10 +50,13 @@ class RunPlan:
 class Run:
     """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
 
-    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate) -> None:
+    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate, guard: Guard | None = None) -> None:
         self._plan = plan
         self._checker = checker
         self._gate = gate
+        self._guard = guard or Guard()
+        self._process = os.getpid()
+        self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
         self._state: Literal["new", "open", "judged", "ended"] = "new"
         self._checked: Checked | None = None
         self._rules: tuple[Rule, ...] = ()
@@ -80,9 +85,18 @@ class Run:
         self._state = "open"
         self._started_at = _now()
         self._order = self._gate.begin(self._plan.subject, self._plan.policy.on, self._started_at)
-        self._rules = self._checker.load(self._plan.rules)
-        facts = self._facts("passed", None, None, ())
-        self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy), self._order))
+        self._process = os.getpid()
+        with self._guard.held():
+            self._guard.opened(self, self._plan.subject, self._started_at, self._tell_dead)
+        try:
+            self._rules = self._checker.load(self._plan.rules)
+        except BaseException as error:
+            # A block that was not entered has no exit, and a job that cannot read its rules has failed like any other.
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        with self._guard.held():
+            facts = self._facts("passed", None, None, ())
+            self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy), self._order))
         return self
 
     def check(self, df: DataFrame) -> DataFrame:
@@ -97,8 +111,11 @@ class Run:
         self._checked = checked = self._checker.check(df, self._rules)
         if checked.failed:
             failure = RuleFailed(_stopped_by(self.table, checked.failed), checked.failed)
-            self._judge("failed", failure)
-            self._deliver()
+            with self._guard.held():
+                if self._unjudged.acquire(blocking=False):
+                    self._judge("failed", failure)
+                self.settle()
+                self._guard.closed(self)
             raise failure
         result: DataFrame = checked.df
         return result
@@ -128,20 +145,10 @@ class Run:
         self._written = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        late: RuleFailed | None = None
-        try:
-            if self._state == "open":
-                late = self._judge(_status(error), error)
-            self._deliver()
-        except Exception as ours:
-            # the user's job comes first: nothing of ours may change its outcome
-            _log.warning(
-                "the run of %s could not be reported: %s", self.table, type(ours).__name__, exc_info=_log.isEnabledFor(logging.DEBUG)
-            )
-        finally:
-            self._state = "ended"
-            if self._checked is not None:
-                self._checked.close()
+        if self._state == "ended" or self._process != os.getpid():
+            return  # a forked child's copy is not the run
+        with self._guard.held():
+            late = self._end(error)
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
@@ -153,6 +160,44 @@ class Run:
                     f"{len(undelivered)} of {len(self.deliveries)} alerts of {self.table} were not delivered: {undelivered[0].reason}",
                     undelivered,
                 )
+
+    def _end(self, error: BaseException | None) -> RuleFailed | None:
+        try:
+            late: RuleFailed | None = None
+            if self._unjudged.acquire(blocking=False):
+                late = self._judge("errored" if self._guard.terminated(error) else status_of(error), error)
+            self.settle()
+            return late
+        except Exception as ours:
+            # the user's job comes first: nothing of ours may change its outcome
+            _log.warning(
+                "the run of %s could not be reported: %s", self.table, type(ours).__name__, exc_info=_log.isEnabledFor(logging.DEBUG)
+            )
+            return None
+        finally:
+            self._state = "ended"
+            self._guard.closed(self)
+            if self._checked is not None:
+                self._checked.close()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that telling the verdict may take."""
+        return self._plan.deadline
+
+    def conclude(self, status: RunStatus, why: str) -> bool:
+        """Give the run its verdict from outside its block, without asking Spark for counts: there may be nobody to answer.
+
+        Its alerts are in the outbox then, and `settle` waits for them. False where it has a verdict already.
+        """
+        if not self._unjudged.acquire(blocking=False):
+            return False
+        self._state = "judged"
+        if self._checked is not None:
+            self.stats = self._counted(self._checked.unknown(why), status)
+        self._ended_at = _now()
+        self._decide(self._facts(status, why, why, ()))
+        return True
 
     def _must_be_open(self, what: str) -> None:
         if self._state != "open":
@@ -179,31 +224,42 @@ class Run:
                 error = late = RuleFailed(
                     f"{_stopped_by(self.table, broken)}; the data had been written already: its input is not deterministic", broken
                 )
-            self._ended_at = _now()
-            self.stats = RunStats(
-                product_id=self._plan.subject.product_id,
-                table_name=self.table,
-                run_id=self.run_id,
-                started_at=self._started_at,
-                ended_at=self._ended_at,
-                status=status,
-                input_count=found.input_count,
-                error_count=found.error_count,
-                dropped_count=found.dropped_count,
-                output_count=found.output_count,
-                exact=found.unknown is None and found.input_count is not None,
-                counting=self._checked.counting,
-                rules=found.rules,
-            )
+            self.stats = self._counted(found, status)
         self._ended_at = _now()
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
-        facts = self._facts(status, unknown, failure, failed)
+        if error is not None and self._guard.terminated(error):
+            failure = f"{TERMINATED}, whose handler raised {failure}"
+        self._decide(self._facts(status, unknown, failure, failed))
+        return late
+
+    def _decide(self, facts: RunFacts) -> None:
+        """Settle decisions and alerts."""
         self.decisions = decide(facts, self._plan.policy)
-        for decision in self.decisions:
-            _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
         alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
         self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order))
-        return late
+        self._guard.told(self, facts.status)
+        # After the alerts: a process that is to die may not get this far.
+        for decision in self.decisions:
+            _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
+
+    def _counted(self, found: Found, status: RunStatus) -> RunStats:
+        assert self._checked is not None
+        self._ended_at = _now()
+        return RunStats(
+            product_id=self._plan.subject.product_id,
+            table_name=self.table,
+            run_id=self.run_id,
+            started_at=self._started_at,
+            ended_at=self._ended_at,
+            status=status,
+            input_count=found.input_count,
+            error_count=found.error_count,
+            dropped_count=found.dropped_count,
+            output_count=found.output_count,
+            exact=found.unknown is None and found.input_count is not None,
+            counting=self._checked.counting,
+            rules=found.rules,
+        )
 
     def _facts(self, status: RunStatus, unknown: str | None, failure: str | None, failed: tuple[RuleResult, ...]) -> RunFacts:
         return RunFacts(
@@ -234,29 +290,18 @@ class Run:
             self.alerts += passage.alerts
             self.decisions = passage.noted(self.decisions)
 
-    def _deliver(self) -> None:
-        """Wait for what is under way, at most until its deadline."""
-        waiting, self._passages = self._passages, []
-        for passage in waiting:
-            self.deliveries += passage.wait()
+    def _tell_dead(self, alerts: Sequence[Alert]) -> None:
+        """Tell of runs of this subject that died before they had a verdict."""
+        subject, order = self._plan.subject, self._order
+        self._send([Verdict(subject=subject, trigger=a.trigger, outcome="firing", alert=a, started_at=order) for a in alerts])
+
+    def settle(self) -> None:
+        """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""
+        self.deliveries = tuple(delivery for passage in tuple(self._passages) for delivery in passage.wait())
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _status(error: BaseException | None) -> RunStatus:
-    """How a block ended, by what left it."""
-    if error is None:
-        return "passed"
-    if isinstance(error, SystemExit):
-        return "cancelled" if error.code in (None, 0) else "errored"
-    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)):
-        return "cancelled"
-    # dbutils.notebook.exit leaves by an exception of the runtime's own, which no package exports
-    if any(base.__name__ == "NotebookExit" for base in type(error).__mro__):
-        return "cancelled"
-    return "errored"
 
 
 def _stopped_by(table: str, failed: Sequence[RuleResult]) -> str:

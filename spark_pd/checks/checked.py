@@ -87,6 +87,10 @@ class Checked:
         """In the order in which the rules were given."""
         return tuple(sorted(results, key=lambda result: self._order[result.name]))
 
+    def unknown(self, reason: str) -> Found:
+        """No counts, for that reason, and Spark is not asked."""
+        return self._found(Unknown(reason), stopped=False)
+
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
         if self._counter is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from spark_pd.cli.demo import demo
+from spark_pd.cli.exec import exec_
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
 from spark_pd.cli.sandbox import sandbox
@@ -46,6 +47,7 @@ main.add_command(demo)
 main.add_command(validate)
 main.add_command(send)
 main.add_command(check_key)
+main.add_command(exec_)
 main.add_command(outbox)
 main.add_command(ack)
 main.add_command(resolve)

@@ -107,18 +107,22 @@ def replay(
 ) -> None:
     """Send what waits: all, or the alerts with these IDs. Older alerts of an incident with a newer verdict are dropped.
 
-    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here.
+    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here. Runs whose process died
+    before they had their verdict are told first.
     """
+    from spark_pd.dying.telling import tell_dead
     from spark_pd.outbox import replay as replay_all
 
     settings = settings_from(config_file, conf)
     box = _open(settings)
+    if not ids:
+        tell_dead(box)
     chosen = _find(box, ids)
     for entry in chosen if ids else box.dead() if dead else []:
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    routes = _Routes(settings, unverified=unverified)
+    routes = Routes(settings, unverified=unverified)
     outcomes = list(
         replay_all(
             box,
@@ -167,7 +171,7 @@ def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_
         click.echo(f"dropped {len(entries)} alerts and {len(files)} corrupt files")
 
 
-class _Routes:
+class Routes:
     """Where an entry may go from here: to the settings' own key, or to what its reference gives on this machine."""
 
     def __init__(self, settings: Settings, *, unverified: bool) -> None:

@@ -197,6 +197,20 @@ SETTINGS: tuple[Setting, ...] = (
         doc="The folder where alerts are kept until PagerDuty accepted them. Default: spark_pd/outbox in the user's state directory.",
     ),
     Setting(
+        name=names.spark_pd_on_signal,
+        field="on_signal",
+        kind=Switch(),
+        default=True,
+        doc="Whether SIGTERM, while a run is open, gives it its verdict before the process ends.",
+    ),
+    Setting(
+        name=names.spark_pd_heartbeat,
+        field="heartbeat",
+        kind=Number(0, DAY, "a number of seconds"),
+        default=30.0,
+        doc="Seconds between two signs of life of an open run, by which other machines know that its process lives. 0: none.",
+    ),
+    Setting(
         name=names.spark_pd_strict,
         field="strict",
         kind=Switch(),

@@ -51,6 +51,9 @@ class Settings:
     """Seconds."""
     outbox_path: str | None = DEFAULTS["outbox_path"]
     """None: the user's state directory."""
+    on_signal: bool = DEFAULTS["on_signal"]
+    heartbeat: float = DEFAULTS["heartbeat"]
+    """Seconds; 0 for none."""
     strict: bool = DEFAULTS["strict"]
     on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]
     on_unknown: Literal["log", "page"] = DEFAULTS["on_unknown"]

@@ -16,13 +16,14 @@ def test_help_names_every_command_in_the_order_of_need(cli):
     result = cli("--help")
     assert result.exit_code == 0
     places = [
-        result.output.index(f"\n  {name} ") for name in ("demo", "validate", "test", "check-key", "outbox", "ack", "resolve", "sandbox")
+        result.output.index(f"\n  {name} ")
+        for name in ("demo", "validate", "test", "check-key", "exec", "outbox", "ack", "resolve", "sandbox")
     ]
     assert places == sorted(places)
     assert "Exit codes: 0 good; 1 findings, or not delivered; 2 usage or settings." in result.output
 
 
-@pytest.mark.parametrize("command", ["demo", "validate", "test", "check-key", "outbox", "ack", "resolve", "sandbox"])
+@pytest.mark.parametrize("command", ["demo", "validate", "test", "check-key", "exec", "outbox", "ack", "resolve", "sandbox"])
 def test_every_command_has_help_with_an_example_and_its_exit_codes(cli, command):
     result = cli(command, "--help")
     assert result.exit_code == 0
@@ -49,6 +50,8 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes(cli, command)
         ["resolve", " "],
         ["resolve", "x" * 256],
         ["check-key"],
+        ["exec"],
+        ["exec", "--conf", "spark.pd.deadline=soon", "--", "true"],
         ["sandbox", "--key", "too short"],
         ["sandbox", "--rate-limit", "0"],
     ],

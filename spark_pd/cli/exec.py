@@ -1,0 +1,128 @@
+"""`spark-pd exec`: run a job under a small parent that tells what the job itself cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spark_pd.cli.options import settings_options
+from spark_pd.errors import SparkPdError
+
+if TYPE_CHECKING:
+    from spark_pd.settings import Settings
+    from spark_pd.supervise import Ending
+
+
+@click.command(
+    "exec",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="""\b
+Examples:
+  spark-pd exec -- spark-submit job.py
+  spark-pd exec --name nightly --config-file pagerduty.yaml -- python job.py --day 2026-11-20
+
+Exit codes: 0 and all others as COMMAND gives them, or by the signal that killed it; 126 it cannot be run;
+127 it was not found; 2 usage or settings, before it was begun.""",
+)
+@click.option("--name", metavar="NAME", help="The application's name in incidents. Default: the name of COMMAND's script.")
+@settings_options
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(name: str | None, config_file: Path | None, conf: dict[str, str], command: tuple[str, ...]) -> None:
+    """Run COMMAND, and open an incident for what it could not tell itself: kill -9, out of memory, a crash.
+
+    Its streams, signals and exit code are those that it would have without. A run that was open when it died is told once, as that run's
+    own failure; where it failed with no run to tell of it, the application is told, until its next good end under the same name.
+    """
+    from spark_pd.settings import load_settings
+    from spark_pd.supervise import application_name, run_child
+
+    settings = load_settings(spark_conf=conf, environ=os.environ, config_file=config_file)
+    journal = _journal()
+    started_at = datetime.now(timezone.utc)
+    ending = run_child(command, _environ(journal))
+    try:
+        _tell(settings, name or application_name(command), ending, journal, started_at)
+    except Exception as error:
+        # The job's end is what counts.
+        said = str(error) if isinstance(error, SparkPdError) else type(error).__name__
+        _say(f"the end of {command[0]} could not be told: {said}")
+    finally:
+        if journal is not None:
+            shutil.rmtree(journal, ignore_errors=True)
+        ending.leave()
+
+
+def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, started_at: datetime) -> None:
+    from spark_pd.dying.journal import Told
+    from spark_pd.model import Subject
+    from spark_pd.supervise import judge
+    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs
+
+    told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
+    findings = judge(ending, told, left_open=len(dead))
+    subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)
+    alert = findings.alert(
+        subject,
+        severity=settings.severity["failure"],
+        ending=ending,
+        started_at=started_at,
+        at=datetime.now(timezone.utc),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    for path in alive:
+        _say(f"a run is still open in a process that lives on: {path}")
+    if not settings.enabled or not settings.on["failure"]:
+        if dead or (alert is not None and alert.state == "firing"):
+            _say(f"{findings.reason}; nobody is told, since {_why_not(settings)}")
+        return
+    if findings.runs == "forget":
+        for claim in claimed(dead):
+            claim.done()
+        return
+    from spark_pd.cli.channel import channel_of
+    from spark_pd.cli.outbox import Routes
+    from spark_pd.outbox import open_outbox
+
+    if dead:
+        for line in tell_runs(claimed(dead), findings.reason, route=Routes(settings, unverified=False).route, seconds=settings.deadline):
+            _say(line)
+    if alert is not None:
+        for line in tell_application(alert, channel_of(settings), open_outbox(settings.outbox_path), seconds=settings.deadline):
+            _say(line)
+
+
+def _why_not(settings: Settings) -> str:
+    from spark_pd.settings import user_config
+
+    if not settings.enabled:
+        return f"PagerDuty is not enabled ({user_config.se_notifications_enable_pagerduty} is not true)"
+    return f"the trigger failure is off ({user_config.se_notifications_on_fail})"
+
+
+def _journal() -> Path | None:
+    """A folder for the child to write into; None where there is no place for one."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="spark_pd-exec-"))
+    except OSError as error:
+        _say(f"nothing will be known of the job's runs: {error.strerror}")
+        return None
+
+
+def _environ(journal: Path | None) -> dict[str, str]:
+    from spark_pd.dying.journal import VARIABLE
+
+    return {name: value for name, value in os.environ.items() if name != VARIABLE} | ({VARIABLE: str(journal)} if journal else {})
+
+
+def _say(what: str) -> None:
+    with suppress(OSError):
+        click.echo(f"spark-pd exec: {what}", err=True)

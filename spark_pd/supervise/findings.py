@@ -1,0 +1,116 @@
+"""What a job's end means, given what its runs had told. Pure, but for no clock and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Literal
+
+from spark_pd.dying.journal import Told
+from spark_pd.dying.marker import failure
+from spark_pd.model import Alert, AlertState, Severity, Subject
+from spark_pd.supervise.child import Ending
+
+_WITH_VALUE = ("-m", "-c", "-W", "-X", "-Q")  # python's options that take a value
+_FLAGS = ("--verbose", "-v", "--supervise", "--version", "--help", "-h", "--usage-error")  # spark-submit's that take none
+_LAUNCHERS = ("spark-submit", "spark-submit.sh", "spark-submit2")
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is to be told of a job's end, and why."""
+
+    runs: Literal["tell", "forget"]
+    """What becomes of the runs that it left open."""
+    application: AlertState | None
+    """What is told of the application itself, if anything."""
+    reason: str
+
+    def alert(
+        self, subject: Subject, *, severity: Severity, ending: Ending, started_at: datetime, at: datetime, host: str, pid: int
+    ) -> Alert | None:
+        """The application's alert; the subject's table is its name."""
+        if self.application is None:
+            return None
+        return failure(
+            subject,
+            self.application,
+            severity=severity,
+            application=subject.table,
+            what=f"failed: {self.reason}" if self.application == "firing" else self.reason,
+            details={
+                "reason": self.reason,
+                "exit_code": ending.code if not ending.signal else None,
+                "signal": str(ending) if ending.signal else None,
+                "started_at": started_at,
+                "ended_at": at,
+                "host": host,
+                "pid": pid,
+            },
+            at=at,
+        )
+
+
+def judge(ending: Ending, told: Told, *, left_open: int) -> Findings:
+    """What to tell. `left_open`: the runs whose process died before they had their verdict, and of which nobody told yet."""
+    how = f"the job {ending}"
+    if ending.interrupted:
+        return Findings("forget", None, f"{how}: it was cancelled, which is no failure")
+    if left_open:
+        return Findings("tell", None, f"{how} while {_runs(left_open)} open")
+    if ending.good:
+        if told.unmarked:
+            return Findings("tell", "firing", f"{how} while {_runs(told.unmarked)} open")
+        return Findings("tell", "resolved", how)
+    if told.failed:
+        return Findings("tell", None, f"{how}, and a run of it told its own failure")
+    return Findings("tell", "firing", how)
+
+
+def application_name(command: Sequence[str]) -> str:
+    """The application's name by its command: what spark-submit calls it, else the script's name, else the program's."""
+    program = PurePath(command[0]).name
+    rest = list(command[1:])
+    if program in _LAUNCHERS:
+        return _submitted(rest) or program
+    if program.startswith("python") or program in _SHELLS:
+        return _script(rest) or program
+    return program
+
+
+def _submitted(arguments: list[str]) -> str | None:
+    name = script = None
+    while arguments and script is None:
+        one = arguments.pop(0)
+        if one.startswith("--name="):
+            name = one.partition("=")[2]
+        elif one == "--name" and arguments:
+            name = arguments.pop(0)
+        elif not one.startswith("-"):
+            script = PurePath(one).name
+        elif one not in _FLAGS and "=" not in one and arguments:
+            value = arguments.pop(0)
+            if one in ("--conf", "-c") and value.startswith("spark.app.name="):
+                name = name or value.partition("=")[2]
+    return name or script
+
+
+def _script(arguments: list[str]) -> str | None:
+    while arguments:
+        one = arguments.pop(0)
+        if one == "-m" and arguments:
+            return arguments[0]
+        if one in ("-c", "-"):
+            return None
+        if one in _WITH_VALUE and arguments:
+            arguments.pop(0)
+        elif not one.startswith("-"):
+            return PurePath(one).name
+    return None
+
+
+def _runs(count: int) -> str:
+    return "a run was" if count == 1 else f"{count} runs were"

@@ -1,0 +1,55 @@
+"""After the child's end: which of its runs are dead, and telling it, within the deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from spark_pd.dispatch import Dispatcher
+from spark_pd.dying import Markers
+from spark_pd.dying.journal import Told, read
+from spark_pd.dying.markers import Claim
+from spark_pd.dying.telling import tell
+from spark_pd.model import Alert, Channel
+from spark_pd.outbox import Outbox, Route, replay
+
+GRACE = 5.0  # seconds for processes that the child leaves behind, such as a driver whose spark-submit was killed, to tell by themselves
+_POLL = 0.05  # seconds
+
+
+def last_words(journal: Path, *, grace: float = GRACE) -> tuple[Told, list[Path], list[Path]]:
+    """What the runs of the dead child told, the markers of the dead ones, and those of runs that live on elsewhere."""
+    until = time.monotonic() + grace
+    while True:
+        told = read(journal)
+        states = {path: Markers(path.parent).state(path) for path in told.markers}
+        alive = [path for path, state in states.items() if state == "alive"]
+        if not alive or time.monotonic() >= until:
+            return told, [path for path, state in states.items() if state == "dead"], alive
+        time.sleep(_POLL)
+
+
+def claimed(paths: Sequence[Path]) -> list[Claim]:
+    """The markers that nobody else took meanwhile."""
+    found = (Markers(path.parent).take(path) for path in paths)
+    return [claim for claim in found if claim is not None]
+
+
+def tell_runs(claims: Sequence[Claim], how: str, *, route: Route, seconds: float) -> Iterator[str]:
+    """Tell of dead runs, each to the key that it had, and say what became of it."""
+    until = time.monotonic() + seconds
+    entries = tell(claims, how)
+    ids = {entry.id for entry in entries}
+    for box in {claim.file.parent: claim.outbox for claim in claims}.values():
+        if seconds <= 0:
+            continue
+        for outcome in replay(box, route, until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0)):
+            yield f"{outcome.entry.alert.dedup_key}: {outcome.status}, {outcome.reason}"
+
+
+def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, seconds: float) -> Iterator[str]:
+    """Tell of the application itself, and say what became of it unless it was sent."""
+    for delivery in Dispatcher([channel], outbox=outbox).submit([alert], seconds=seconds).wait():
+        if delivery.status != "sent" or alert.state == "firing":
+            yield f"{alert.dedup_key}: {delivery.status}, {delivery.reason}"

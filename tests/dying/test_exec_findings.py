@@ -1,0 +1,107 @@
+"""What a job's end means, by table, and what its application is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_pd.dying import journal
+from spark_pd.dying.journal import Told
+from spark_pd.supervise import Ending, application_name, judge
+
+GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
+QUIET, FAILED = Told(), Told(failed=True)
+
+JUDGED = [
+    # ending, what the runs told, how many were left open: what becomes of those, what is told of the application
+    (GOOD, QUIET, 0, "tell", "resolved"),
+    (GOOD, FAILED, 0, "tell", "resolved"),
+    (GOOD, QUIET, 1, "tell", None),
+    (GOOD, Told(unmarked=1), 0, "tell", "firing"),
+    (BAD, QUIET, 0, "tell", "firing"),
+    (BAD, FAILED, 0, "tell", None),
+    (BAD, Told(unmarked=1), 0, "tell", "firing"),
+    (BAD, FAILED, 2, "tell", None),
+    (KILLED, QUIET, 0, "tell", "firing"),
+    (KILLED, QUIET, 1, "tell", None),
+    (Ending(127), QUIET, 0, "tell", "firing"),
+    (Ending(143), QUIET, 0, "tell", "firing"),
+    (Ending(130), QUIET, 0, "forget", None),
+    (Ending(signal=2), QUIET, 1, "forget", None),
+]
+
+
+@pytest.mark.parametrize(("ending", "told", "left_open", "runs", "application"), JUDGED)
+def test_what_is_told(ending, told, left_open, runs, application) -> None:
+    found = judge(ending, told, left_open=left_open)
+    assert (found.runs, found.application) == (runs, application)
+    assert found.reason.startswith(f"the job {ending}")
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (GOOD, "ended with exit code 0"),
+        (BAD, "ended with exit code 1"),
+        (KILLED, "was killed by SIGKILL"),
+        (Ending(signal=60), "was killed by signal 60"),
+    ],
+)
+def test_an_ending_in_words(ending, said) -> None:
+    assert str(ending) == said
+
+
+NAMES = [
+    ("python job.py --day 1", "job.py"),
+    ("/usr/bin/python3.11 -u -W error -X dev jobs/nightly.py x.py", "nightly.py"),
+    ("python -m company.jobs.nightly --x", "company.jobs.nightly"),
+    ("python -c pass", "python"),
+    ("python -", "python"),
+    ("python", "python"),
+    ("./job.py a", "job.py"),
+    ("bash -e run.sh", "run.sh"),
+    ("sh -c true", "sh"),
+    ("spark-submit job.py", "job.py"),
+    ("/opt/spark/bin/spark-submit --master yarn --py-files deps.py --conf a=b --verbose dir/job.py x.py", "job.py"),
+    ("spark-submit --name nightly --master yarn job.py", "nightly"),
+    ("spark-submit --name=nightly job.py", "nightly"),
+    ("spark-submit --conf spark.app.name=nightly job.py", "nightly"),
+    ("spark-submit --conf=a=b --master=yarn job.py --name no", "job.py"),
+    ("spark-submit --class org.x.Main app.jar", "app.jar"),
+    ("spark-submit", "spark-submit"),
+    ("make job", "make"),
+]
+
+
+@pytest.mark.parametrize(("command", "name"), NAMES)
+def test_the_applications_name(command, name) -> None:
+    assert application_name(command.split()) == name
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=8))
+def test_every_command_has_a_name(command: list[str]) -> None:
+    assert isinstance(application_name(command), str)
+
+
+def test_a_journal_tells_what_is_open_and_whether_one_failed_and_stays_small(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "journal"
+    journal.opened("nobody listens", None)
+    monkeypatch.setenv(journal.VARIABLE, str(folder))
+    journal.opened("not made where it is missing", None)
+    journal.ended("not made where it is missing", "errored")
+    assert not folder.exists()
+    folder.mkdir()
+    marker = tmp_path / "b\udcff.json"  # a name that is no UTF-8
+    for run, where in {"a": tmp_path / "a.json", "b": marker, "c": None}.items():
+        journal.opened(run, where)
+    journal.ended("a", "passed")
+    assert journal.read(folder) == Told(markers=(marker,), unmarked=1)
+    for run in range(100):
+        journal.opened(str(run), tmp_path)
+        journal.ended(str(run), "errored")
+    assert journal.read(folder) == Told(failed=True, markers=(marker,), unmarked=1)
+    assert len(list(folder.iterdir())) == 3
+    assert journal.read(tmp_path / "missing") == Told()
