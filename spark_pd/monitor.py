@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
-from spark_pd.dispatch import Dispatcher
+from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.errors import UsageError
 from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
 from spark_pd.outbox import Outbox, open_outbox
@@ -99,7 +99,12 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox())
+        self._dispatcher = Dispatcher(
+            self._channels(),
+            suppressed=None if settings.enabled else NOT_ENABLED,
+            outbox=self._outbox(),
+            limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
+        )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
@@ -112,6 +117,7 @@ class Monitor:
                 endpoint=endpoint(self._settings.region, self._settings.url),
                 key=self._key,
                 reference=source if isinstance(source, SecretReference) else None,
+                retry_throttled=not self._settings.rate,
             ),
         )
 

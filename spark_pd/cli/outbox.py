@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ import click
 
 from spark_pd.cli.channel import NAME, channel_of, secret_context
 from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.cli.progress import working
 from spark_pd.errors import SecretError, UsageError
 from spark_pd.model import Channel, SecretReference
 
 if TYPE_CHECKING:
+    from spark_pd.dispatch import Pace
     from spark_pd.outbox import Entry, Outbox
     from spark_pd.settings import Settings
 
@@ -106,8 +109,10 @@ def replay(
 ) -> None:
     """Send what waits: all, or the alerts with these IDs. Older alerts of an incident with a newer verdict are dropped.
 
-    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here.
+    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here. It goes as fast as
+    spark.pd.rate allows; of more than spark.pd.storm.limit alerts one storm incident is made.
     """
+    from spark_pd.dispatch import Limits, Pace
     from spark_pd.outbox import replay as replay_all
 
     settings = settings_from(config_file, conf)
@@ -117,16 +122,21 @@ def replay(
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    routes = _Routes(settings, unverified=unverified)
-    outcomes = list(
-        replay_all(
-            box,
-            routes.route,
-            until=time.monotonic() + seconds,
-            chosen=(lambda entry: entry.id in wanted) if ids else None,
-            patience=min(seconds, 2.0),
+    pace = Pace(Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment), box)
+    routes = _Routes(settings, pace, unverified=unverified)
+    until = time.monotonic() + seconds
+    with nullcontext() if as_json else working(f"sending what waits, for {seconds:g} s at most"):
+        outcomes = list(
+            replay_all(
+                box,
+                routes.route,
+                until=until,
+                chosen=(lambda entry: entry.id in wanted) if ids else None,
+                patience=min(seconds, 2.0),
+                pause=_wait,
+            )
         )
-    )
+        pace.tell_storms(until=until, pause=_wait)
     counts = Counter(outcome.status for outcome in outcomes)
     if as_json:
         click.echo(json.dumps([_fields(each.entry) | {"state": each.status, "reason": each.reason} for each in outcomes], indent=2))
@@ -163,10 +173,12 @@ def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_
 class _Routes:
     """Where an entry may go from here: to the settings' own key, or to what its reference gives on this machine."""
 
-    def __init__(self, settings: Settings, *, unverified: bool) -> None:
+    def __init__(self, settings: Settings, pace: Pace, *, unverified: bool) -> None:
         self._settings = settings
+        self._pace = pace
         self._unverified = unverified
-        self._own = None if settings.integration_key is None else channel_of(settings)
+        self._own = None if settings.integration_key is None else pace.channel(channel_of(settings))
+        self._endpoint = "" if self._own is None else self._own.address().endpoint
         self._found: dict[str, Channel | str] = {}
 
     def route(self, entry: Entry) -> Channel | str:
@@ -176,9 +188,9 @@ class _Routes:
         if address.channel != NAME:
             return f"there is no channel {address.channel!r} here"
         if own is not None and address.fingerprint is not None and own.address().fingerprint == address.fingerprint:
-            if is_loopback(address.endpoint) == is_loopback(own.endpoint):
+            if is_loopback(address.endpoint) == is_loopback(self._endpoint):
                 return own
-            return f"it is for {address.endpoint}, and the settings send to {own.endpoint}"
+            return f"it is for {address.endpoint}, and the settings send to {self._endpoint}"
         if address.reference is None:
             return "its key was given literally: give the same key in the settings"
         if address.fingerprint is None and not self._unverified:
@@ -211,7 +223,12 @@ class _Routes:
             secret = resolve(source, context=secret_context(self._settings))
         except SecretError as error:
             return str(error)
-        return PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret)
+        return self._pace.channel(PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret))
+
+
+def _wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
 
 
 def _open(settings: Settings) -> Outbox:
