@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
 from contextlib import nullcontext
@@ -122,10 +123,10 @@ def replay(
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    pace = Pace(Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment), box)
+    pace = Pace(Limits(rate=settings.rate, storm=settings.storm_limit, environment=settings.environment), box)
     routes = _Routes(settings, pace, unverified=unverified)
     until = time.monotonic() + seconds
-    with nullcontext() if as_json else working(f"sending what waits, for {seconds:g} s at most"):
+    with working(f"sending what waits, for {seconds:g} s at most") if sys.stderr.isatty() else nullcontext():
         outcomes = list(
             replay_all(
                 box,

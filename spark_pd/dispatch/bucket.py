@@ -49,8 +49,10 @@ def filled(bucket: Bucket | None, rate: float, now: float) -> Bucket:
     """The bucket with what has come in since. A clock that jumped back brings nothing, and keeps nobody waiting for longer."""
     full = burst(rate)
     if bucket is None:
-        return Bucket(full, now)
-    tokens = min(full, bucket.tokens + max(0.0, now - bucket.at) * rate / MINUTE)
+        return Bucket(full, now, now)
+    # No less than what a closing of the longest kind takes off: it may be a process with another rate that wrote it.
+    known = max(bucket.tokens, 1.0 - LONGEST * rate / MINUTE)
+    tokens = min(full, known + max(0.0, now - bucket.at) * rate / MINUTE)
     return replace(bucket, tokens=tokens, at=now, closed_until=min(bucket.closed_until, now + LONGEST))
 
 
@@ -62,7 +64,7 @@ def close(bucket: Bucket | None, rate: float, now: float, asked: float) -> tuple
     bucket = filled(bucket, rate, now)
     again = now - bucket.closed_until < MINUTE and bucket.strikes > 0
     strikes = bucket.strikes + 1 if again else 1
-    seconds = min(LONGEST, asked if asked > 0 else _FIRST_STRIKE * 2.0 ** min(strikes - 1, 10))
+    seconds = min(LONGEST, max(asked, _FIRST_STRIKE) if asked > 0 else _FIRST_STRIKE * 2.0 ** min(strikes - 1, 10))
     until = max(bucket.closed_until, now + seconds)
     # What comes in until then is taken off beforehand.
     return Bucket(1.0 - (until - now) * rate / MINUTE, now, until, strikes), until - now

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spark_pd.model import SEVERITIES, Alert, Severity
-from spark_pd.outbox.files import locked, settle, write_whole
+from spark_pd.outbox.files import PART, locked, settle, write_whole
 from spark_pd.scrub import one_line
 
 _SUMMARY_LIMIT = 300  # characters
@@ -151,8 +151,11 @@ class FiledMembers:
 
     def leave(self, line: str) -> bool:
         """As Members has it: on the disk."""
+        path = self._path(line)
+        with suppress(OSError):  # what a killed process had not written to its end
+            path.with_name(f".{path.name}{PART}").unlink(missing_ok=True)
         try:
-            self._path(line).unlink()
+            path.unlink()
         except FileNotFoundError:
             return False
         settle(self._members)

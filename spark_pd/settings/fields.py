@@ -74,8 +74,8 @@ class Switch(Kind):
 class Number(Kind):
     """A finite number from `least` to `most`, also as text."""
 
-    def __init__(self, least: float, most: float, what: str) -> None:
-        expected = f"{what} from {least:g} to {most:g}, such as 15.5"
+    def __init__(self, least: float, most: float, what: str, *, example: str = "such as 15.5") -> None:
+        expected = f"{what} from {least:g} to {most:g}, {example}"
         super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
@@ -90,6 +90,19 @@ class Number(Kind):
         if not math.isfinite(number):
             raise self.unexpected()
         return number + 0.0  # -0.0 becomes 0.0
+
+
+class Whole(Number):
+    """A whole number from `least` to `most`, also as text."""
+
+    def __init__(self, least: int, most: int, what: str) -> None:
+        super().__init__(least, most, what, example="a whole number")
+
+    def read(self, value: Any) -> int:
+        number = super().read(value)
+        if number != int(number):
+            raise self.unexpected()
+        return int(number)
 
 
 class Choice(Kind):
