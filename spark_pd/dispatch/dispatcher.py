@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from spark_pd.dispatch import leaving
@@ -76,10 +78,23 @@ class Dispatcher:
             self._workers[os.getpid()].drain(until)
         if os.getpid() in self._keepers:
             self._keepers[os.getpid()].join(until)
-        if os.getpid() in self._paces and self._suppressed is None:
-            for channel in map(self._pace().channel, self._channels):
-                if channel.changed and time.monotonic() < until:
-                    channel.tell_storms(deadline=until, early=True)
+        if os.getpid() in self._paces:
+            self._tell_storms(until)
+
+    def _tell_storms(self, until: float) -> None:
+        """Tell what no outbox remembers, in a thread: a resolver that hangs may not hold who waits here."""
+        channels = [channel for channel in map(self._pace().channel, self._channels) if channel.changed]
+        if not channels or time.monotonic() >= until:
+            return
+
+        def tell() -> None:
+            for channel in channels:
+                channel.tell_storms(deadline=until, early=True)
+
+        thread = threading.Thread(target=tell, name="spark_pd-storm", daemon=True)
+        with suppress(RuntimeError):  # the interpreter ends, and gives no more threads
+            thread.start()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _kept(self, tasks: list[Task]) -> list[Task]:
         """The tasks that are to be sent now, after all were put into the outbox."""
@@ -123,7 +138,7 @@ class Dispatcher:
             task.expire()
         if task.delivery is not None:
             if task.entry is not None:
-                self._keeper().leave(task.entry, task.delivery.reason)
+                self._keeper().leave(task.entry, task.delivery.reason, turn=task.not_before > 0)
             return None
         deadline = task.deadline - min(_MARGIN, task.seconds / 10)
         delivery: Delivery | float

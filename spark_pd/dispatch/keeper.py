@@ -78,10 +78,12 @@ class Keeper:
         self._forget(entry)
         return delivery
 
-    def leave(self, entry: Entry, reason: str) -> None:
-        """Note that this process does not try it any more: others need not wait for it."""
+    def leave(self, entry: Entry, reason: str, *, turn: bool) -> None:
+        """Note that nobody waits for it any more: others may try it. With `turn` it was waiting for its turn, and gets one later."""
         if self._outbox.holds(entry) == "queued":
             self._outbox.note(entry, reason)
+            if turn:
+                self._sender.wake()
 
     def join(self, until: float) -> None:
         """Wait for what is being sent of what waits, until `until` (time.monotonic's clock) at the longest."""

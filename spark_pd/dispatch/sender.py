@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from spark_pd.dispatch.paced import PacedChannel
+from spark_pd.dispatch.leaving import MOMENT
+from spark_pd.dispatch.paced import PacedChannel, again
 from spark_pd.outbox import Entry, Outbox, Outcome, replay
 from spark_pd.outbox.replaying import EACH
 
@@ -76,6 +77,8 @@ class Sender:
         while True:
             try:
                 end = self._send_all(until) or self._tell(until)
+                if self._leaving:
+                    self._tell_early()
             except Exception as error:
                 # A thread of ours that dies would print a traceback into the job's output.
                 logger.warning("what waits in the outbox could not be sent: %s", type(error).__name__)
@@ -125,6 +128,16 @@ class Sender:
                 if delivery is not None and delivery.status != "sent" and not (delivery.retry_after and self._pause(delivery.retry_after)):
                     return "gone"
         return "again"
+
+    def _tell_early(self) -> None:
+        """Who leaves tells at once what a short job would else leave to the next one."""
+        until = time.monotonic() + MOMENT
+        for channel in self._channels:
+            while channel.changed and time.monotonic() < until:
+                delivery = channel.tell_storms(deadline=until, early=True)
+                if delivery is None or not again(delivery, until):
+                    break
+                time.sleep(delivery.retry_after)
 
     def _pause(self, seconds: float, *, unless_woken: bool = False) -> bool:
         """Wait for so many seconds; whether to go on."""

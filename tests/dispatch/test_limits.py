@@ -496,6 +496,25 @@ def test_a_short_job_tells_all_of_its_storm_before_it_ends(box, sandbox) -> None
     assert time.monotonic() - started < 1
 
 
+def test_who_waits_for_tokens_leaves_at_once_and_tells_of_the_storm(box, sandbox) -> None:
+    dispatcher = Dispatcher([channel_to(sandbox)], outbox=box, limits=Limits(rate=60, storm=3, environment="test"))
+    dispatcher.submit([warn(n) for n in range(8)], seconds=5).wait()  # 3, the storm, and 5 tokens left
+    dispatcher.submit([make_alert(f"f/{n}") for n in range(12)], seconds=0.4).wait()
+    started = time.monotonic()
+    dispatcher.flush(10)
+    assert time.monotonic() - started < 4
+    assert box.names() != ()
+    assert storms(sandbox) == [("triggered", "[test] storm of 5 alerts on 5 tables: 5 ignored_rules")]
+
+
+def test_at_the_interpreters_end_the_rest_of_a_storm_is_told_within_the_moment(box) -> None:
+    with Sandbox() as sandbox:
+        code = TWENTY.format(root=str(ROOT), url=sandbox.url, key=sandbox.key, folder=str(box.folder), storm=2)
+        process = subprocess.run([sys.executable, "-c", code, "me"], capture_output=True, text=True, timeout=60, check=False)
+        assert (process.returncode, process.stderr) == (0, "")
+        assert [summary for _, summary in storms(sandbox)] == ["[test] storm of 3 alerts on 3 tables: 3 ignored_rules"]
+
+
 def test_with_deadline_0_the_replay_makes_the_storm(box, sandbox, world) -> None:
     dispatcher = Dispatcher([channel_to(sandbox)], outbox=box, limits=Limits(rate=100, storm=5, environment="test"))
     for n in range(20):
