@@ -103,7 +103,7 @@ class Monitor:
             self._channels(),
             suppressed=None if settings.enabled else NOT_ENABLED,
             outbox=self._outbox(),
-            limits=Limits(rate=settings.rate, storm=settings.storm_limit, environment=settings.environment),
+            limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
         )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting

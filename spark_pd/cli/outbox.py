@@ -48,10 +48,18 @@ def outbox() -> None:
 @settings_options
 def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
     """List what waits, what is dead and what is no alert, oldest first, each with the reason."""
+    from spark_pd.outbox.members import storms_in
+
     box = _open(settings_from(config_file, conf))
     entries, corrupt = [*box.waiting(), *box.dead()], box.corrupt()
+    storms = [(str(each.told().get("dedup_key") or "not opened yet"), each.read()) for each in storms_in(box.folder, local=box.is_local)]
     if as_json:
-        shown = {"folder": str(box.folder), "entries": [_fields(entry) for entry in entries], "corrupt": [path.name for path in corrupt]}
+        shown = {
+            "folder": str(box.folder),
+            "entries": [_fields(entry) for entry in entries],
+            "corrupt": [path.name for path in corrupt],
+            "storms": [{"dedup_key": key, "members": [member.dedup_key for member in members]} for key, members in storms],
+        }
         click.echo(json.dumps(shown, indent=2))
         return
     for entry in entries:
@@ -59,6 +67,9 @@ def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None
         click.echo(f"{entry.id}  {entry.state:6}  {_when(entry)}  {alert.state:8}  {alert.dedup_key}: {entry.reason or NOBODY_TRIED}")
     for path in corrupt:
         click.echo(f"{path.name}: no alert; set aside in {path.parent}")
+    for key, members in storms:
+        for member in members:
+            click.echo(f"part of the storm incident {key}: {member.dedup_key}")
     queued = sum(entry.state == "queued" for entry in entries)
     click.echo(f"{queued} queued, {len(entries) - queued} dead, {len(corrupt)} corrupt in {box.folder}")
 
@@ -123,7 +134,7 @@ def replay(
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    pace = Pace(Limits(rate=settings.rate, storm=settings.storm_limit, environment=settings.environment), box)
+    pace = Pace(Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment), box)
     routes = _Routes(settings, pace, unverified=unverified)
     until = time.monotonic() + seconds
     with working(f"sending what waits, for {seconds:g} s at most") if sys.stderr.isatty() else nullcontext():
@@ -152,13 +163,20 @@ def replay(
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--dead", is_flag=True, help="All dead letters.")
 @click.option("--corrupt", is_flag=True, help="All files that are no alerts.")
+@click.option("--member", "members", metavar="DEDUP_KEY", multiple=True, help="A member of a storm incident. May be repeated.")
 @AS_JSON
 @settings_options
-def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
-    """Forget alerts for good, unsent: those with these IDs, or all dead letters."""
-    if not (ids or dead or corrupt):
-        raise click.UsageError("name the alerts to drop by ID, or say --dead or --corrupt; `spark-pd outbox list` has the IDs")
+def drop(
+    ids: tuple[str, ...], dead: bool, corrupt: bool, members: tuple[str, ...], as_json: bool, config_file: Path | None, conf: dict[str, str]
+) -> None:
+    """Forget alerts for good, unsent: those with these IDs, or all dead letters.
+
+    A storm incident whose members are dropped is told so by the next run or replay.
+    """
+    if not (ids or dead or corrupt or members):
+        raise click.UsageError("name the alerts to drop by ID, or say --dead, --corrupt or --member; `spark-pd outbox list` has the IDs")
     box = _open(settings_from(config_file, conf))
+    left = _drop_members(box, set(members))
     entries = {entry.id: entry for entry in [*_find(box, ids), *(box.dead() if dead else [])]}
     for entry in entries.values():
         box.drop(entry, "dropped by hand")
@@ -166,9 +184,9 @@ def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_
     for path in files:
         box.remove_corrupt(path)
     if as_json:
-        click.echo(json.dumps({"dropped": [*entries, *(path.name for path in files)]}, indent=2))
+        click.echo(json.dumps({"dropped": [*entries, *(path.name for path in files), *left]}, indent=2))
     else:
-        click.echo(f"dropped {len(entries)} alerts and {len(files)} corrupt files")
+        click.echo(f"dropped {len(entries) + len(left)} alerts and {len(files)} corrupt files")
 
 
 class _Routes:
@@ -239,6 +257,20 @@ def _open(settings: Settings) -> Outbox:
     if box is None:
         raise UsageError("there is no home directory, so there is no outbox: set spark.pd.outbox.path")
     return box
+
+
+def _drop_members(box: Outbox, dedup_keys: set[str]) -> list[str]:
+    """Take members out of their storms. Raises UsageError for a key that is none's."""
+    from spark_pd.outbox.members import storms_in
+
+    found = [(storm, member) for storm in storms_in(box.folder, local=box.is_local) for member in storm.read()]
+    missing = dedup_keys - {member.dedup_key for _, member in found}
+    if missing:
+        raise UsageError(f"no storm has a member {min(missing)}; `spark-pd outbox list` shows what there is")
+    chosen = [(storm, member) for storm, member in found if member.dedup_key in dedup_keys]
+    for storm, member in chosen:
+        storm.leave(member.line)
+    return [member.dedup_key for _, member in chosen]
 
 
 def _find(box: Outbox, ids: tuple[str, ...]) -> list[Entry]:

@@ -216,6 +216,14 @@ class FiledMembers:
         return known[1]
 
 
+def storms_in(outbox: Path, *, local: bool) -> list[FiledMembers]:
+    """The storms of an outbox that have members, or may be open."""
+    with suppress(OSError):
+        storms = [FiledMembers(path, local=local) for path in sorted((outbox / "storms").iterdir()) if path.is_dir()]
+        return [storm for storm in storms if storm.listing().lines or storm.told().get("state", "closed") != "closed"]
+    return []
+
+
 def _mark(stat: os.stat_result) -> str:
     return f"{stat.st_mtime_ns} {stat.st_size}"
 

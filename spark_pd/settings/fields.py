@@ -72,10 +72,11 @@ class Switch(Kind):
 
 
 class Number(Kind):
-    """A finite number from `least` to `most`, also as text."""
+    """A finite number from `least` to `most`, also as text; with `whole` without a fraction."""
 
-    def __init__(self, least: float, most: float, what: str, *, example: str = "such as 15.5") -> None:
-        expected = f"{what} from {least:g} to {most:g}, {example}"
+    def __init__(self, least: float, most: float, what: str, *, whole: bool = False) -> None:
+        expected = f"{what} from {least:g} to {most:g}, {'a whole number' if whole else 'such as 15.5'}"
+        self.whole = whole
         super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
@@ -89,20 +90,9 @@ class Number(Kind):
             raise self.unexpected() from None
         if not math.isfinite(number):
             raise self.unexpected()
-        return number + 0.0  # -0.0 becomes 0.0
-
-
-class Whole(Number):
-    """A whole number from `least` to `most`, also as text."""
-
-    def __init__(self, least: int, most: int, what: str) -> None:
-        super().__init__(least, most, what, example="a whole number")
-
-    def read(self, value: Any) -> int:
-        number = super().read(value)
-        if number != int(number):
+        if self.whole and not number.is_integer():
             raise self.unexpected()
-        return int(number)
+        return number + 0.0  # -0.0 becomes 0.0
 
 
 class Choice(Kind):

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Switch, Text, Url, Whole
+from spark_pd.settings.fields import Choice, Folder, Key, Kind, Number, Switch, Text, Url
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -147,8 +147,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name=names.spark_pd_storm_limit,
         field="storm_limit",
-        kind=Whole(0, 1_000, "alerts a minute"),
-        default=60,
+        kind=Number(0, 1_000, "alerts a minute", whole=True),
+        default=60.0,
         doc="Firing alerts within a minute that stay incidents of their own; those beyond become one storm incident. 0: all stay so.",
     ),
     Setting(

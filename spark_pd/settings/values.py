@@ -42,7 +42,7 @@ class Settings:
     """None: the user's state directory."""
     rate: float = DEFAULTS["rate"]
     """Events a minute and key; 0: no limit."""
-    storm_limit: int = DEFAULTS["storm_limit"]
+    storm_limit: float = DEFAULTS["storm_limit"]
     """Firing alerts a minute and key that stay incidents of their own; 0: all."""
     strict: bool = DEFAULTS["strict"]
     on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]

@@ -77,7 +77,7 @@ def test_every_default_is_a_value_that_its_own_setting_accepts(setting: Any) -> 
         (user_config.spark_pd_outbox_path, "", "outbox_path", None),
         (user_config.spark_pd_deadline, "2.5", "deadline", 2.5),
         (user_config.spark_pd_rate, "0", "rate", 0.0),
-        (user_config.spark_pd_storm_limit, "20", "storm_limit", 20),
+        (user_config.spark_pd_storm_limit, "20", "storm_limit", 20.0),
         (user_config.spark_pd_region, "EU", "region", "eu"),
         (user_config.spark_pd_severity_failure, "Warning", "severity.failure", "warning"),
         (user_config.spark_pd_on_config_error, "disable", "on_config_error", "disable"),
