@@ -57,12 +57,13 @@ def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: 
     PagerDuty ignores it where no incident with that key is open, and says the same then. Where it cannot be delivered, it waits in the
     outbox.
     """
-    from spark_pd.dispatch import Dispatcher
+    from spark_pd.dispatch import Dispatcher, Limits
     from spark_pd.outbox import open_outbox
 
     settings = settings_from(config_file, conf)
-    # By way of the outbox: an older alert that waits there would open the incident again.
-    dispatcher = Dispatcher([channel_of(settings)], outbox=open_outbox(settings.outbox_path))
+    # By way of the outbox: an older alert that waits there would open the incident again. And a member leaves its storm.
+    limits = Limits(environment=settings.environment)
+    dispatcher = Dispatcher([channel_of(settings)], outbox=open_outbox(settings.outbox_path), limits=limits)
     alert, seconds = by_hand(dedup_key, "resolved", source="spark-pd resolve"), _seconds(settings.deadline)
     ctx.exit(0 if sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0]) else 1)
 

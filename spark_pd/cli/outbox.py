@@ -173,12 +173,15 @@ def drop(
 
     A storm incident whose members are dropped is told so by the next run or replay.
     """
+    from spark_pd.outbox.members import forget_member
+
     if not (ids or dead or corrupt or members):
         raise click.UsageError("name the alerts to drop by ID, or say --dead, --corrupt or --member; `spark-pd outbox list` has the IDs")
     box = _open(settings_from(config_file, conf))
     left = _drop_members(box, set(members))
     entries = {entry.id: entry for entry in [*_find(box, ids), *(box.dead() if dead else [])]}
     for entry in entries.values():
+        forget_member(box.folder, entry.line, local=box.is_local)
         box.drop(entry, "dropped by hand")
     files = box.corrupt() if corrupt else []
     for path in files:

@@ -80,10 +80,13 @@ class Keeper:
 
     def leave(self, entry: Entry, reason: str, *, turn: bool) -> None:
         """Note that nobody waits for it any more: others may try it. With `turn` it was waiting for its turn, and gets one later."""
-        if self._outbox.holds(entry) == "queued":
+        # Under the lock, or the note of one that was sent meanwhile would stay behind. Whoever holds it is sending.
+        with self._outbox.lock(entry.line, until=0.0) as mine:
+            if not mine or self._outbox.holds(entry) != "queued":
+                return
             self._outbox.note(entry, reason)
-            if turn:
-                self._sender.wake()
+        if turn:
+            self._sender.wake()
 
     def join(self, until: float) -> None:
         """Wait for what is being sent of what waits, until `until` (time.monotonic's clock) at the longest."""

@@ -107,8 +107,9 @@ class RollUp:
     def due_in(self, *, early: bool = False) -> float | None:
         """In how many seconds PagerDuty is to be told something; None where it knows all."""
         with suppress(OSError):
+            self.changed = False  # before the look: who joins meanwhile sets it again
             step = storm.next_step(self._told(), self._members.listing(), self._clock(), early=early)
-            self.changed = step is not None
+            self.changed = self.changed or step is not None
             return None if step is None else step[1]
         return None
 
@@ -137,10 +138,10 @@ class RollUp:
         return delivery
 
     def _tell_once(self, send: Callable[[Alert], Delivery], early: bool) -> Delivery | None:
+        self.changed = False  # before the look: who joins meanwhile sets it again
         told, listing, now = self._told(), self._members.listing(), self._clock()
         due = storm.next_step(told, listing, now, early=early)
-        if due is None:
-            self.changed = False
+        self.changed = self.changed or due is not None
         if due is None or due[1] > 0:
             return None
         key = told.dedup_key or self._key

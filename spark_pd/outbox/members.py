@@ -224,6 +224,13 @@ def storms_in(outbox: Path, *, local: bool) -> list[FiledMembers]:
     return []
 
 
+def forget_member(outbox: Path, line: str, *, local: bool) -> None:
+    """Take the member of this line out of all storms of an outbox. The next run or replay tells PagerDuty of it."""
+    for storm in storms_in(outbox, local=local):
+        with suppress(OSError):
+            storm.leave(line)
+
+
 def _mark(stat: os.stat_result) -> str:
     return f"{stat.st_mtime_ns} {stat.st_size}"
 

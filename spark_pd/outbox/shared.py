@@ -12,6 +12,7 @@ from typing import Any
 
 from spark_pd.outbox.files import locked, write_whole
 
+_BROKEN = 60.0  # seconds for which a file that could not be written is not asked again: what it says is old
 _PATIENCE = 1.0  # seconds that a lock is waited for: it is held for less than one of them in a thousand
 
 
@@ -25,12 +26,13 @@ class Shared:
         self._path = path
         self._own: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._broken_until = 0.0  # on time.monotonic's clock
 
     @contextmanager
     def changing(self) -> Iterator[dict[str, Any]]:
         """The object, to be changed in place while nobody else does. Never raises by itself."""
         with self._lock:
-            if self._path is None:
+            if self._path is None or time.monotonic() < self._broken_until:
                 yield self._own
                 return
             try:
@@ -47,7 +49,7 @@ class Shared:
                 yield fields
                 after = json.dumps(fields)
                 if after != before and not _write(self._path, after):
-                    self._own = fields
+                    self._own, self._broken_until = fields, time.monotonic() + _BROKEN
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -150,6 +150,16 @@ def test_a_storms_members_are_listed_and_can_be_dropped(cli, conf, box, pagerdut
     assert json.loads(cli("outbox", "list", "--json").output)["storms"] == []
 
 
+def test_resolving_by_hand_takes_a_member_out_of_its_storm(cli, conf, box, pagerduty):
+    limits = Limits(storm=1, environment="dev")
+    dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box, limits=limits)
+    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "ab"], seconds=5).wait()
+    dispatcher.flush(5)
+    assert len(pagerduty.open_incidents()) == 2
+    assert cli("resolve", "b", "--conf", "spark.pd.environment=dev", *conf(pagerduty.config)).exit_code == 0
+    assert [incident.dedup_key for incident in pagerduty.open_incidents()] == ["a"]
+
+
 def test_replay_makes_a_storm_of_too_many(cli, conf, box, pagerduty):
     dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box)
     dispatcher.submit([make_alert(f"{n}", trigger="ignored_rules", severity="warning") for n in range(6)], seconds=0).wait()

@@ -106,3 +106,14 @@ def test_where_there_is_no_file_to_be_had_the_process_has_its_own(tmp_path: Path
             with shared.changing() as fields:
                 assert fields.get("n", 0) == n
                 fields["n"] = n + 1
+
+
+def test_where_a_file_can_be_read_and_not_written_what_it_says_is_old(tmp_path: Path) -> None:
+    path = tmp_path / "n.json"
+    path.write_text('{"n": 5}')
+    (tmp_path / ".n.json.part").mkdir()
+    shared = Shared(path)
+    for n in range(5, 9):
+        with shared.changing() as fields:
+            assert fields["n"] == n
+            fields["n"] = n + 1
