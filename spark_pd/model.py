@@ -223,6 +223,8 @@ class Delivery:
     reason: str
     status_code: int | None = None
     attempts: int = 0
+    retry_after: float = 0.0
+    """Seconds after which another try makes sense, where it was too many events that stood in the way; else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

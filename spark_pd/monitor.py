@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
-from spark_pd.dispatch import Dispatcher
+from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Guard, Markers
 from spark_pd.errors import UsageError
 from spark_pd.gate import Gate
@@ -130,13 +130,19 @@ class Monitor:
                 endpoint=endpoint(self._settings.region, self._settings.url),
                 key=self._key,
                 reference=source if isinstance(source, SecretReference) else None,
+                retry_throttled=not self._settings.rate,
             ),
         )
 
     def _gated(self, channels: Sequence[PagerDutyChannel], outbox: Outbox | None) -> Gate:
         """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
         settings = self._settings
-        dispatcher = Dispatcher(channels, suppressed=None if settings.enabled else NOT_ENABLED, outbox=outbox)
+        dispatcher = Dispatcher(
+            channels,
+            suppressed=None if settings.enabled else NOT_ENABLED,
+            outbox=outbox,
+            limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
+        )
         if not settings.enabled:
             return Gate(dispatcher)
         policy = PagingPolicy(

@@ -90,13 +90,20 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         return
     from spark_pd.cli.channel import channel_of
     from spark_pd.cli.outbox import Routes
-    from spark_pd.outbox import open_outbox
+    from spark_pd.dispatch import Limits, Pace
+    from spark_pd.outbox import Outbox, Route, open_outbox
+
+    limits = Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment)
+
+    def route_of(box: Outbox) -> Route:
+        return Routes(settings, Pace(limits, box), unverified=False).route
 
     if dead:
-        for line in tell_runs(claimed(dead), findings.reason, route=Routes(settings, unverified=False).route, seconds=settings.deadline):
+        for line in tell_runs(claimed(dead), findings.reason, route_of=route_of, seconds=settings.deadline):
             _say(line)
     if alert is not None:
-        for line in tell_application(alert, channel_of(settings), open_outbox(settings.outbox_path), seconds=settings.deadline):
+        outbox = open_outbox(settings.outbox_path)
+        for line in tell_application(alert, channel_of(settings), outbox, limits=limits, seconds=settings.deadline):
             _say(line)
 
 

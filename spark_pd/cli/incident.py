@@ -57,15 +57,15 @@ def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: 
     PagerDuty ignores it where no incident with that key is open, and says the same then. Where it cannot be delivered, it waits in the
     outbox.
     """
-    from spark_pd.dispatch import Dispatcher
+    from spark_pd.dispatch import Dispatcher, Limits
     from spark_pd.memory import forget
     from spark_pd.outbox import open_outbox
     from spark_pd.state import state_of
 
     settings = settings_from(config_file, conf)
-    # By way of the outbox: an older alert that waits there would open the incident again.
+    # By way of the outbox: an older alert that waits there would open the incident again. And a member leaves its storm.
     channel, outbox = channel_of(settings), open_outbox(settings.outbox_path)
-    dispatcher = Dispatcher([channel], outbox=outbox)
+    dispatcher = Dispatcher([channel], outbox=outbox, limits=Limits(environment=settings.environment))
     alert, seconds = by_hand(dedup_key, "resolved", source="spark-pd resolve"), _seconds(settings.deadline)
     accepted = sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0])
     if accepted and outbox is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -14,10 +16,12 @@ import click
 
 from spark_pd.cli.channel import NAME, channel_of, secret_context
 from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.cli.progress import working
 from spark_pd.errors import SecretError, UsageError
 from spark_pd.model import Address, Channel, SecretReference
 
 if TYPE_CHECKING:
+    from spark_pd.dispatch import Pace
     from spark_pd.outbox import Entry, Outbox
     from spark_pd.settings import Settings
 
@@ -45,10 +49,18 @@ def outbox() -> None:
 @settings_options
 def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
     """List what waits, what is dead and what is no alert, oldest first, each with the reason."""
+    from spark_pd.outbox.members import storms_in
+
     box = _open(settings_from(config_file, conf))
     entries, corrupt = [*box.waiting(), *box.dead()], box.corrupt()
+    storms = [(str(each.told().get("dedup_key") or "not opened yet"), each.read()) for each in storms_in(box.folder, local=box.is_local)]
     if as_json:
-        shown = {"folder": str(box.folder), "entries": [_fields(entry) for entry in entries], "corrupt": [path.name for path in corrupt]}
+        shown = {
+            "folder": str(box.folder),
+            "entries": [_fields(entry) for entry in entries],
+            "corrupt": [path.name for path in corrupt],
+            "storms": [{"dedup_key": key, "members": [member.dedup_key for member in members]} for key, members in storms],
+        }
         click.echo(json.dumps(shown, indent=2))
         return
     for entry in entries:
@@ -56,6 +68,9 @@ def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None
         click.echo(f"{entry.id}  {entry.state:6}  {_when(entry)}  {alert.state:8}  {alert.dedup_key}: {entry.reason or NOBODY_TRIED}")
     for path in corrupt:
         click.echo(f"{path.name}: no alert; set aside in {path.parent}")
+    for key, members in storms:
+        for member in members:
+            click.echo(f"part of the storm incident {key}: {member.dedup_key}")
     queued = sum(entry.state == "queued" for entry in entries)
     click.echo(f"{queued} queued, {len(entries) - queued} dead, {len(corrupt)} corrupt in {box.folder}")
 
@@ -107,9 +122,11 @@ def replay(
 ) -> None:
     """Send what waits: all, or the alerts with these IDs. Older alerts of an incident with a newer verdict are dropped.
 
-    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here. Runs whose process died
-    before they had their verdict are told first.
+    Each goes only to the key that it was queued for: that of the settings, or what its own reference gives here. It goes as fast as
+    spark.pd.rate allows; of more than spark.pd.storm.limit alerts one storm incident is made. Runs whose process died before they had
+    their verdict are told first.
     """
+    from spark_pd.dispatch import Limits, Pace
     from spark_pd.dying.telling import tell_dead
     from spark_pd.outbox import replay as replay_all
 
@@ -122,16 +139,21 @@ def replay(
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    routes = Routes(settings, unverified=unverified)
-    outcomes = list(
-        replay_all(
-            box,
-            routes.route,
-            until=time.monotonic() + seconds,
-            chosen=(lambda entry: entry.id in wanted) if ids else None,
-            patience=min(seconds, 2.0),
+    pace = Pace(Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment), box)
+    routes = Routes(settings, pace, unverified=unverified)
+    until = time.monotonic() + seconds
+    with working(f"sending what waits, for {seconds:g} s at most") if sys.stderr.isatty() else nullcontext():
+        outcomes = list(
+            replay_all(
+                box,
+                routes.route,
+                until=until,
+                chosen=(lambda entry: entry.id in wanted) if ids else None,
+                patience=min(seconds, 2.0),
+                pause=_wait,
+            )
         )
-    )
+        pace.tell_storms(until=until, pause=_wait)
     counts = Counter(outcome.status for outcome in outcomes)
     if as_json:
         click.echo(json.dumps([_fields(each.entry) | {"state": each.status, "reason": each.reason} for each in outcomes], indent=2))
@@ -146,18 +168,27 @@ def replay(
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--dead", is_flag=True, help="All dead letters.")
 @click.option("--corrupt", is_flag=True, help="All files that are no alerts.")
+@click.option("--member", "members", metavar="DEDUP_KEY", multiple=True, help="A member of a storm incident. May be repeated.")
 @AS_JSON
 @settings_options
-def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
-    """Forget alerts for good, unsent: those with these IDs, or all dead letters."""
+def drop(
+    ids: tuple[str, ...], dead: bool, corrupt: bool, members: tuple[str, ...], as_json: bool, config_file: Path | None, conf: dict[str, str]
+) -> None:
+    """Forget alerts for good, unsent: those with these IDs, or all dead letters.
+
+    A storm incident whose members are dropped is told so by the next run or replay.
+    """
     from spark_pd.memory import forget
+    from spark_pd.outbox.members import forget_member
     from spark_pd.state import state_of
 
-    if not (ids or dead or corrupt):
-        raise click.UsageError("name the alerts to drop by ID, or say --dead or --corrupt; `spark-pd outbox list` has the IDs")
+    if not (ids or dead or corrupt or members):
+        raise click.UsageError("name the alerts to drop by ID, or say --dead, --corrupt or --member; `spark-pd outbox list` has the IDs")
     box = _open(settings_from(config_file, conf))
+    left = _drop_members(box, set(members))
     entries = {entry.id: entry for entry in [*_find(box, ids), *(box.dead() if dead else [])]}
     for entry in entries.values():
+        forget_member(box.folder, entry.line, local=box.is_local)
         box.drop(entry, "dropped by hand")
         if entry.alert.state == "firing":
             # Nobody was told by it: the next bad run has to.
@@ -166,18 +197,20 @@ def drop(ids: tuple[str, ...], dead: bool, corrupt: bool, as_json: bool, config_
     for path in files:
         box.remove_corrupt(path)
     if as_json:
-        click.echo(json.dumps({"dropped": [*entries, *(path.name for path in files)]}, indent=2))
+        click.echo(json.dumps({"dropped": [*entries, *(path.name for path in files), *left]}, indent=2))
     else:
-        click.echo(f"dropped {len(entries)} alerts and {len(files)} corrupt files")
+        click.echo(f"dropped {len(entries) + len(left)} alerts and {len(files)} corrupt files")
 
 
 class Routes:
     """Where an entry may go from here: to the settings' own key, or to what its reference gives on this machine."""
 
-    def __init__(self, settings: Settings, *, unverified: bool) -> None:
+    def __init__(self, settings: Settings, pace: Pace, *, unverified: bool) -> None:
         self._settings = settings
+        self._pace = pace
         self._unverified = unverified
-        self._own = None if settings.integration_key is None else channel_of(settings)
+        self._own = None if settings.integration_key is None else pace.channel(channel_of(settings))
+        self._endpoint = "" if self._own is None else self._own.address().endpoint
         self._found: dict[str, Channel | str] = {}
 
     def route(self, entry: Entry) -> Channel | str:
@@ -187,9 +220,9 @@ class Routes:
         if address.channel != NAME:
             return f"there is no channel {address.channel!r} here"
         if own is not None and address.fingerprint is not None and own.address().fingerprint == address.fingerprint:
-            if is_loopback(address.endpoint) == is_loopback(own.endpoint):
+            if is_loopback(address.endpoint) == is_loopback(self._endpoint):
                 return own
-            return f"it is for {address.endpoint}, and the settings send to {own.endpoint}"
+            return f"it is for {address.endpoint}, and the settings send to {self._endpoint}"
         if address.reference is None:
             return "its key was given literally: give the same key in the settings"
         if address.fingerprint is None and not self._unverified:
@@ -222,7 +255,12 @@ class Routes:
             secret = resolve(source, context=secret_context(self._settings))
         except SecretError as error:
             return str(error)
-        return PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret)
+        return self._pace.channel(PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret))
+
+
+def _wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
 
 
 def _open(settings: Settings) -> Outbox:
@@ -232,6 +270,20 @@ def _open(settings: Settings) -> Outbox:
     if box is None:
         raise UsageError("there is no home directory, so there is no outbox: set spark.pd.outbox.path")
     return box
+
+
+def _drop_members(box: Outbox, dedup_keys: set[str]) -> list[str]:
+    """Take members out of their storms. Raises UsageError for a key that is none's."""
+    from spark_pd.outbox.members import storms_in
+
+    found = [(storm, member) for storm in storms_in(box.folder, local=box.is_local) for member in storm.read()]
+    missing = dedup_keys - {member.dedup_key for _, member in found}
+    if missing:
+        raise UsageError(f"no storm has a member {min(missing)}; `spark-pd outbox list` shows what there is")
+    chosen = [(storm, member) for storm, member in found if member.dedup_key in dedup_keys]
+    for storm, member in chosen:
+        storm.leave(member.line)
+    return [member.dedup_key for _, member in chosen]
 
 
 def _find(box: Outbox, ids: tuple[str, ...]) -> list[Entry]:

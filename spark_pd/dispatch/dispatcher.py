@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from spark_pd.dispatch import leaving
 from spark_pd.dispatch.keeper import Keeper
+from spark_pd.dispatch.limits import Limits, Pace
+from spark_pd.dispatch.paced import PacedChannel, again
 from spark_pd.dispatch.submission import Submission, Task
 from spark_pd.dispatch.worker import Worker
-from spark_pd.model import Alert, Channel
+from spark_pd.model import Alert, Channel, Delivery
 from spark_pd.outbox import Outbox
 
 _MARGIN = 0.2  # seconds, at most, that a channel's deadline lies before the task's: its own account of a failure says more than ours
 _RESCUE = 1.0  # seconds for an alert that is to be left in the outbox, which could not keep it
+NO_LIMITS = Limits()
 OUTBOX_ONLY = "spark.pd.deadline is 0, so runs send nothing: spark-pd outbox replay does"
 
 
@@ -24,14 +29,23 @@ class Dispatcher:
     """Delivers alerts to every channel, off the run's own thread.
 
     With `suppressed`, a reason, nothing is sent or kept and every delivery is `suppressed`. With an `outbox`, alerts are on the disk
-    before they are sent, and what could not be sent is sent later. Making one starts nothing; its thread is made for the first alert,
-    ends when there is nothing to do, and is made anew in a forked child.
+    before they are sent, and what could not be sent is sent later. `limits` is how much may go out. Making one starts nothing; its thread
+    is made for the first alert, ends when there is nothing to do, and is made anew in a forked child.
     """
 
-    def __init__(self, channels: Sequence[Channel], *, suppressed: str | None = None, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        *,
+        suppressed: str | None = None,
+        outbox: Outbox | None = None,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         self._channels = tuple(channels)
         self._suppressed = suppressed
         self._outbox = outbox
+        self._limits = limits
+        self._paces: dict[int, Pace] = {}  # by process
         self._workers: dict[int, Worker] = {}  # by process
         self._keepers: dict[int, Keeper] = {}  # by process
 
@@ -58,12 +72,29 @@ class Dispatcher:
         return Submission(tasks, relieve=lambda: self._worker().relieve())
 
     def flush(self, seconds: float) -> None:
-        """Wait for what this process has under way, so many seconds at most."""
+        """Wait for what this process has under way, so many seconds at most, and tell what it has not told of a storm yet."""
         until = time.monotonic() + seconds
         if os.getpid() in self._workers:
             self._workers[os.getpid()].drain(until)
         if os.getpid() in self._keepers:
             self._keepers[os.getpid()].join(until)
+        if os.getpid() in self._paces:
+            self._tell_storms(until)
+
+    def _tell_storms(self, until: float) -> None:
+        """Tell what no outbox remembers, in a thread: a resolver that hangs may not hold who waits here."""
+        channels = [channel for channel in map(self._pace().channel, self._channels) if channel.changed]
+        if not channels or time.monotonic() >= until:
+            return
+
+        def tell() -> None:
+            for channel in channels:
+                channel.tell_storms(deadline=until, early=True)
+
+        thread = threading.Thread(target=tell, name="spark_pd-storm", daemon=True)
+        with suppress(RuntimeError):  # the interpreter ends, and gives no more threads
+            thread.start()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _kept(self, tasks: list[Task]) -> list[Task]:
         """The tasks that are to be sent now, after all were put into the outbox."""
@@ -91,31 +122,51 @@ class Dispatcher:
 
     def _keeper(self) -> Keeper:
         assert self._outbox is not None
-        return self._keepers.setdefault(os.getpid(), Keeper(self._outbox, self._channels))
+        return self._keepers.setdefault(os.getpid(), Keeper(self._outbox, self._channels, self._pace()))
 
-    def _deliver(self, task: Task) -> None:
-        """Have the task's channel deliver it, unless its time is over or it was settled while it waited. Never raises."""
+    def _pace(self) -> Pace:
+        return self._paces.setdefault(os.getpid(), Pace(self._limits, self._outbox))
+
+    def _deliver(self, task: Task) -> float | None:
+        """Have the task's channel deliver it, unless its time is over or it was settled while it waited. Never raises.
+
+        Gives the seconds after which it is to come again, where it has to make way for others; None once it is settled.
+        """
         if task.channel is None:
-            return
+            return None
         if task.delivery is None and time.monotonic() >= task.deadline:
             task.expire()
         if task.delivery is not None:
             if task.entry is not None:
-                self._keeper().leave(task.entry, task.delivery.reason)
-            return
+                self._keeper().leave(task.entry, task.delivery.reason, turn=task.not_before > 0)
+            return None
         deadline = task.deadline - min(_MARGIN, task.seconds / 10)
+        delivery: Delivery | float
         try:
             if task.entry is not None:
-                delivery = self._keeper().deliver(task, task.entry, task.channel, deadline)
+                delivery = self._keeper().deliver(task, task.entry, self._pace().channel(task.channel), deadline)
             else:
-                delivery = task.channel.deliver(task.alert, deadline=deadline)
+                delivery = self._deliver_unkept(task.alert, self._pace().channel(task.channel), deadline)
         except Exception as error:
             # A channel that raises breaks its promise; its message may hold a key, so its class has to do.
             task.not_sent(f"{type(error).__qualname__} in the channel")
-            return
+            return None
+        if isinstance(delivery, float):
+            return delivery
         if task.unkept is not None:
             delivery = replace(delivery, reason=f"{delivery.reason}; the outbox could not keep it: {task.unkept}")
         task.settle(delivery)
+        return None
+
+    @staticmethod
+    def _deliver_unkept(alert: Alert, channel: PacedChannel, deadline: float) -> Delivery | float:
+        """What became of it, or the seconds after which it is to come again."""
+        delivery = channel.deliver_unkept(alert, deadline=deadline)
+        if again(delivery, deadline):
+            return delivery.retry_after
+        if delivery.retry_after and not delivery.attempts:
+            return channel.deliver_unkept(alert, deadline=deadline, regardless=True)
+        return delivery
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

@@ -1,4 +1,4 @@
-"""Between the dispatcher and the outbox: alerts are kept before they are sent, and what waits is sent once PagerDuty answers again."""
+"""Between the dispatcher and the outbox: alerts are kept before they are sent, and what waits is left to who may send it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 
+from spark_pd.dispatch.limits import Limits, Pace
+from spark_pd.dispatch.paced import PacedChannel, again
+from spark_pd.dispatch.sender import Sender
 from spark_pd.dispatch.submission import Task
 from spark_pd.model import Channel, Delivery, DeliveryStatus
-from spark_pd.outbox import Entry, Outbox, replay
+from spark_pd.outbox import Entry, Outbox, Outcome
 from spark_pd.outbox.owner import owner_lives
 from spark_pd.outbox.replaying import conclude, drop_older
 from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
@@ -17,20 +20,21 @@ from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
 logger = logging.getLogger("spark_pd.dispatch")
 
 YOUNG = 30.0  # seconds for which an alert is left to the process that made it, as long as that lives
-LONGEST_REPLAY = 3_600.0  # seconds
 UNKNOWN_KEY = "its key was not known when it was queued, so nobody can tell whose it is: spark-pd outbox replay --unverified"
 
 
 class Keeper:
     """Keeps tasks in the outbox while they are under way. It belongs to one process: a forked child makes its own."""
 
-    def __init__(self, outbox: Outbox, channels: Sequence[Channel]) -> None:
+    def __init__(self, outbox: Outbox, channels: Sequence[Channel], pace: Pace | None = None) -> None:
+        pace = pace or Pace(Limits(), outbox)
         self._outbox = outbox
-        self._channels = {channel.name: channel for channel in channels}
+        self._channels = {channel.name: pace.channel(channel) for channel in channels}
         self._lock = threading.Lock()
         self._mine: dict[str, Task] = {}  # what this process kept and did not get rid of, by the entry's id
-        self._others: frozenset[str] = frozenset()  # files that are not for us, so that each is opened once only
-        self._thread: threading.Thread | None = None
+        self._sender = Sender(
+            outbox, route=self._route, under_way=self._is_under_way, told=self._forget_sent, channels=tuple(self._channels.values())
+        )
 
     def keep(self, tasks: Sequence[Task]) -> None:
         """Put the tasks on the disk, before anything else is done with them. Where that fails they are sent all the same."""
@@ -47,8 +51,11 @@ class Keeper:
         if unkept:
             logger.warning("the outbox could not keep %d of %d alerts, which are sent without: %s", len(unkept), len(wanted), unkept[0])
 
-    def deliver(self, task: Task, entry: Entry, channel: Channel, deadline: float) -> Delivery:
-        """Have the channel deliver a task that was kept, while nobody else sends for its incident."""
+    def deliver(self, task: Task, entry: Entry, channel: PacedChannel, deadline: float) -> Delivery | float:
+        """Have the channel deliver a task that was kept, while nobody else sends for its incident.
+
+        Gives the seconds after which it is to come again, where it has to make way for others and its time is not over by then.
+        """
         with self._outbox.lock(entry.line, until=deadline) as mine:
             if not mine:
                 return _delivery(task, channel, "queued", "another process is sending for the same incident; it waits in the outbox")
@@ -60,63 +67,32 @@ class Keeper:
             for dropped in drop_older(self._outbox, entry, older):
                 self._forget(dropped.entry)
             delivery = channel.deliver(task.alert, deadline=deadline)
+            if again(delivery, deadline):
+                return delivery.retry_after
             conclude(self._outbox, entry, delivery, channel.address().fingerprint)
+        if delivery.status == "sent" or delivery.retry_after:
+            self._sender.wake()
         if delivery.status == "failed":
             reason = f"{delivery.reason}; it waits in the outbox"
             return _delivery(task, channel, "queued", reason, status_code=delivery.status_code, attempts=delivery.attempts)
         self._forget(entry)
-        if delivery.status == "sent":
-            self.wake()
         return delivery
 
-    def leave(self, entry: Entry, reason: str) -> None:
-        """Note that this process does not try it any more: others need not wait for it."""
-        if self._outbox.holds(entry) == "queued":
-            self._outbox.note(entry, reason)
-
-    def wake(self) -> None:
-        """PagerDuty answers: send what waits for it, in a thread of its own, so that no run's alert waits behind it."""
-        with self._lock:
-            busy = self._thread is not None and self._thread.is_alive()
-            if busy or all(name in self._others for name in self._outbox.names()):
+    def leave(self, entry: Entry, reason: str, *, turn: bool) -> None:
+        """Note that nobody waits for it any more: others may try it. With `turn` it was waiting for its turn, and gets one later."""
+        # Under the lock, or the note of one that was sent meanwhile would stay behind. Whoever holds it is sending.
+        with self._outbox.lock(entry.line, until=0.0) as mine:
+            if not mine or self._outbox.holds(entry) != "queued":
                 return
-            self._thread = threading.Thread(target=self._replay, name="spark_pd-replay", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:  # the interpreter ends: the next run will do it
-                self._thread = None
+            self._outbox.note(entry, reason)
+        if turn:
+            self._sender.wake()
 
     def join(self, until: float) -> None:
-        """Wait for what `wake` began, until `until` (time.monotonic's clock) at the longest."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(max(0.0, until - time.monotonic()))
+        """Wait for what is being sent of what waits, until `until` (time.monotonic's clock) at the longest."""
+        self._sender.join(until)
 
-    def _replay(self) -> None:
-        foreign: set[str] = set()
-        self._forget_gone()
-
-        def route(entry: Entry) -> Channel | str:
-            channel = self._route(entry)
-            if isinstance(channel, str) and not self._is_under_way(entry):
-                foreign.add(entry.name)
-            return channel
-
-        try:
-            for outcome in replay(self._outbox, route, until=time.monotonic() + LONGEST_REPLAY):
-                if outcome.status != "queued":
-                    self._forget(outcome.entry)
-                if outcome.tried or outcome.status == "dropped":
-                    alert = outcome.entry.alert
-                    logger.info("from the outbox: %s %s: %s, %s", alert.trigger, alert.state, outcome.status, outcome.reason)
-                if outcome.tried and outcome.status == "queued":
-                    return  # PagerDuty is gone again
-        except Exception as error:
-            # A thread of ours that dies would print a traceback into the job's output.
-            logger.warning("what waits in the outbox could not be sent: %s", type(error).__name__)
-        self._others = frozenset(foreign)
-
-    def _route(self, entry: Entry) -> Channel | str:
+    def _route(self, entry: Entry) -> PacedChannel | str:
         channel = self._channels.get(entry.address.channel)
         if channel is None:
             return f"there is no channel {entry.address.channel!r} here"
@@ -140,8 +116,12 @@ class Keeper:
             return task.delivery is None
         return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry)
 
-    def _forget_gone(self) -> None:
-        """Forget what another process sent of what this one had queued."""
+    def _forget_sent(self, outcome: Outcome | None) -> None:
+        """Forget what was sent, or with None what another process sent, of what this one had queued."""
+        if outcome is not None:
+            if outcome.status != "queued":
+                self._forget(outcome.entry)
+            return
         names = frozenset(self._outbox.names())
         with self._lock:
             done = [id for id, task in self._mine.items() if task.delivery and task.entry and task.entry.name not in names]

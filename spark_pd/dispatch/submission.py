@@ -21,6 +21,7 @@ class Task:
         self.channel = channel
         self.deadline = deadline  # on time.monotonic's clock
         self.seconds = seconds
+        self.not_before = 0.0  # on the same clock: it had to make way for others
         self.delivery: Delivery | None = None
         self.entry: Entry | None = None
         """Its entry in the outbox, where it has one."""

@@ -1,10 +1,9 @@
-"""The one background thread that delivers, and what happens when it is stuck."""
+"""The one background thread that delivers, who goes first in it, and what happens when it is stuck."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from spark_pd.dispatch.submission import Task
@@ -13,15 +12,17 @@ IDLE = 5.0  # seconds without a task after which the thread ends
 
 
 class Worker:
-    """Delivers tasks one after the other, first come first served, in a daemon thread that is there only while it is needed.
+    """Delivers tasks one after the other in a daemon thread that is there only while it is needed.
 
-    It belongs to the process that made it: after a fork, the child makes its own.
+    Firing goes before resolved, else it is first come first served; the tasks of one incident keep their order. `deliver` gives the
+    seconds after which a task is to come again, or None once it is settled. A worker belongs to the process that made it: after a fork,
+    the child makes its own.
     """
 
-    def __init__(self, deliver: Callable[[Task], None]) -> None:
+    def __init__(self, deliver: Callable[[Task], float | None]) -> None:
         self._deliver = deliver
         self._changed = threading.Condition()
-        self._waiting: deque[Task] = deque()
+        self._waiting: list[Task] = []
         self._thread: threading.Thread | None = None
         self._busy: Task | None = None
 
@@ -69,7 +70,12 @@ class Worker:
             if idle == 0.0:
                 self._thread = me
         while (task := self._next(me, idle)) is not None:
-            self._deliver(task)
+            after = self._deliver(task)
+            if after is not None:
+                task.not_before = time.monotonic() + after
+                with self._changed:
+                    if self._thread is me:
+                        self._waiting.insert(0, task)
 
     def _next(self, me: threading.Thread, idle: float) -> Task | None:
         """The next task. None where the thread is to end: it was idle, or another one has its place."""
@@ -78,11 +84,32 @@ class Worker:
                 return None
             self._busy = None
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._waiting or self._thread is not me, timeout=idle)
-            if self._thread is not me:
-                return None
-            if not self._waiting:
-                self._thread = None
-                return None
-            self._busy = self._waiting.popleft()
-            return self._busy
+            until = time.monotonic() + idle
+            while self._thread is me:
+                now = time.monotonic()
+                task = first(self._waiting, now)
+                if task is not None:
+                    self._waiting.remove(task)
+                    self._busy = task
+                    return task
+                if not self._waiting and now >= until:
+                    self._thread = None
+                    return None
+                # Who may go, but does not, stands behind one who may not yet.
+                soonest = min((each.not_before for each in self._waiting if each.not_before > now), default=until)
+                self._changed.wait(soonest - now)
+            return None
+
+
+def first(waiting: Sequence[Task], now: float) -> Task | None:
+    """Whose turn it is: of those that may go, the first that is firing, else the first; nobody goes before an older one of his incident."""
+    resolved: Task | None = None
+    behind: set[tuple[int, str]] = set()
+    for task in waiting:
+        incident = (id(task.channel), task.alert.dedup_key)
+        if incident not in behind and task.not_before <= now:
+            if task.alert.state == "firing":
+                return task
+            resolved = resolved or task
+        behind.add(incident)
+    return resolved

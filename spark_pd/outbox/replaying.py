@@ -28,15 +28,25 @@ class Outcome:
     tried: bool = False
     """Whether it was given to its channel."""
     attempts: int = 0
+    retry_after: float = 0.0
+    """Seconds after which another try makes sense, where only too many events stood in the way; else 0."""
 
 
 def replay(
-    outbox: Outbox, route: Route, *, until: float, chosen: Callable[[Entry], bool] | None = None, patience: float = 0.0
+    outbox: Outbox,
+    route: Route,
+    *,
+    until: float,
+    chosen: Callable[[Entry], bool] | None = None,
+    patience: float = 0.0,
+    pause: Callable[[float], bool] = lambda seconds: False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Outcome]:
-    """Send what waits, firing alerts first, until `until` (time.monotonic's clock). An outcome for each entry of a line with a chosen one.
+    """Send what waits, firing alerts first, until `until` on `clock`. An outcome for each entry of a line with a chosen one.
 
     After a failure nothing more goes to that endpoint, or where it was the key that failed, by that channel: the others would fail as
-    well. `patience` is for how many seconds another sender of the same line is waited for.
+    well. `patience` is for how many seconds another sender of the same line is waited for. `pause` waits so many seconds for the next
+    event that PagerDuty takes, and says whether to go on.
     """
     down: dict[object, str] = {}
     for group in _groups(outbox.waiting()):
@@ -45,7 +55,7 @@ def replay(
         verdict = newest(group)
         channel = route(verdict)
         problem = channel if isinstance(channel, str) else None
-        if time.monotonic() >= until:
+        if clock() >= until:
             problem = problem or "there was no time left to try it"
         if isinstance(channel, str) or problem is not None:
             yield from (Outcome(entry, "queued", problem or "") for entry in group)
@@ -55,9 +65,16 @@ def replay(
         if failed is not None:
             yield from (Outcome(entry, "queued", f"not tried, since another failed: {failed}") for entry in group)
             continue
-        for outcome in _send(outbox, group, channel, until=until, patience=patience):
+        while True:
+            outcomes = list(_send(outbox, group, channel, deadline=min(until, clock() + EACH), patience=patience))
+            after = outcomes[-1].retry_after if outcomes else 0.0
+            if not after or clock() + after >= until or not pause(after):
+                break
+            yield from outcomes[:-1]
+            group = [outcomes[-1].entry]
+        for outcome in outcomes:
             if outcome.tried and outcome.status == "queued":
-                down[endpoint if outcome.attempts else channel] = outcome.reason
+                down[endpoint if outcome.attempts and not outcome.retry_after else channel] = outcome.reason
             yield outcome
 
 
@@ -67,7 +84,7 @@ def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str 
         outbox.done(entry)
     elif delivery.status == "dead":
         outbox.bury(entry, delivery.reason, fingerprint=fingerprint)
-    else:
+    elif delivery.reason != entry.reason or fingerprint != entry.address.fingerprint:
         outbox.note(entry, delivery.reason, fingerprint=fingerprint)
 
 
@@ -93,7 +110,7 @@ def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
     return sorted(every, key=lambda group: (newest(group).alert.state != "firing", group[0].name))
 
 
-def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, until: float, patience: float) -> Iterator[Outcome]:
+def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, deadline: float, patience: float) -> Iterator[Outcome]:
     names = {entry.name for entry in group}
     with outbox.lock(group[0].line, until=time.monotonic() + patience) as mine:
         if not mine:
@@ -107,8 +124,7 @@ def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, until: fl
             return
         verdict = newest(now)
         yield from drop_older(outbox, verdict, now)
-        deadline = min(until, time.monotonic() + EACH)
         delivery = channel.deliver(verdict.alert, deadline=deadline, only_to=verdict.address.fingerprint)
         conclude(outbox, verdict, delivery)
         status: Literal["sent", "dead", "queued"] = delivery.status if delivery.status in ("sent", "dead") else "queued"
-        yield Outcome(verdict, status, delivery.reason, tried=True, attempts=delivery.attempts)
+        yield Outcome(verdict, status, delivery.reason, tried=True, attempts=delivery.attempts, retry_after=delivery.retry_after)

@@ -5,6 +5,8 @@ dead/    alerts that nobody tries again by himself
 notes/   why an alert waits or died, and the key's fingerprint where it became known later
 corrupt/ files that are no alerts
 locks/   empty files to lock; used on local disks only
+
+limits/ and storms/ beside them are dispatch's: what went out lately, and the members of storm incidents.
 """
 
 from __future__ import annotations
@@ -65,6 +67,13 @@ class Outbox:
 
     def __repr__(self) -> str:
         return f"Outbox({str(self.folder)!r})"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether locks and renames in its folder can be trusted."""
+        if self._local is None:
+            self._local = is_local(self.folder)
+        return self._local
 
     # ---- in ----------------------------------------------------------------------------------------------------------------------
 
@@ -185,10 +194,8 @@ class Outbox:
 
         On a file system whose locks are weak everybody has it at once.
         """
-        if self._local is None:
-            self._local = is_local(self.folder)
         # Few files, never removed: a lock file that is removed while somebody waits for it locks nothing.
-        return locked(self._locks / line[:2], until=until) if self._local else nullcontext(True)
+        return locked(self._locks / line[:2], until=until) if self.is_local else nullcontext(True)
 
     # ---- the files ---------------------------------------------------------------------------------------------------------------
 
@@ -252,15 +259,10 @@ class Outbox:
             return None
         except ValueError as error:
             # Where renames are weak it may be under way.
-            if self._trusts_renames() or is_old(path):
+            if self.is_local or is_old(path):
                 set_aside(path, self._corrupt, str(error), most=self._most_dead)
             return None
         return entry
-
-    def _trusts_renames(self) -> bool:
-        if self._local is None:
-            self._local = is_local(self.folder)
-        return self._local
 
     def _with_note(self, entry: Entry) -> Entry:
         note: Any = None

@@ -3,9 +3,9 @@
 alert -> event -> bytes -> HTTP -> verdict -> delivery
 """
 
-from spark_pd.pagerduty.channel import ANOTHER_KEY, PagerDutyChannel
+from spark_pd.pagerduty.channel import ANOTHER_KEY, THROTTLED, PagerDutyChannel
 from spark_pd.pagerduty.endpoint import endpoint, is_loopback
 from spark_pd.pagerduty.event import encode, event
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 
-__all__ = ["ANOTHER_KEY", "Answer", "PagerDutyChannel", "Verdict", "encode", "endpoint", "event", "is_loopback", "verdict"]
+__all__ = ["ANOTHER_KEY", "THROTTLED", "Answer", "PagerDutyChannel", "Verdict", "encode", "endpoint", "event", "is_loopback", "verdict"]

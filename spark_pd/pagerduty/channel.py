@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from requests import Session
     from tenacity import RetryCallState
 
+THROTTLED = 429  # the status of too many events
 ANOTHER_KEY = "the integration key is not the one that it was queued for"
 LOOPBACK_ONLY = "SPARK_PD_LOOPBACK_ONLY"  # the pytest plugin sets it: a test suite pages nobody
 _CHEAP = ("env", "file")  # schemes whose secrets are on this machine
@@ -36,8 +37,8 @@ class PagerDutyChannel:
 
     `key` is called at each delivery, and for `address` where that costs no network; `reference` is where it finds the key, None for a
     literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave. With `only_loopback`, or where the environment has
-    SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has neither key nor
-    connections.
+    SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Without `retry_throttled` a 429 is no matter for it: whoever
+    limits what is sent with the key tries again. Making one does no I/O. A pickled copy has neither key nor connections.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PagerDutyChannel:
         reference: SecretReference | None = None,
         client: str = "spark_pd",
         only_loopback: bool = False,
+        retry_throttled: bool = True,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
@@ -56,6 +58,7 @@ class PagerDutyChannel:
         self._reference = reference
         self._client = client
         self._only_loopback = only_loopback
+        self._retry_throttled = retry_throttled
         self._fingerprint: str | None = None
         self._sessions = threading.local()
 
@@ -139,7 +142,7 @@ class PagerDutyChannel:
             return self._not_sent(alert, "its time was over before it could be sent")
         # What is decided is the verdict, so no try raises, and the last verdict is the answer.
         retrying = Retrying(
-            retry=retry_if_result(_may_be_tried_again),
+            retry=retry_if_result(lambda said: said.action == "retry" and (self._retry_throttled or sending.status_code != THROTTLED)),
             wait=_wait,
             stop=stop_before_delay(left),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -150,7 +153,8 @@ class PagerDutyChannel:
             tries = "1 try" if sending.attempts == 1 else f"{sending.attempts} tries"
             reason = f"{reason} (after {tries})" if last.action == "retry" else reason
             status: DeliveryStatus = "dead" if last.action == "refused" else "failed"
-            return self._not_sent(alert, reason, status, status_code=sending.status_code, attempts=sending.attempts)
+            delivery = self._not_sent(alert, reason, status, status_code=sending.status_code, attempts=sending.attempts)
+            return replace(delivery, retry_after=last.wait) if sending.status_code == THROTTLED else delivery
         return Delivery(
             alert=alert, channel=self._name, status="sent", reason=reason, status_code=sending.status_code, attempts=sending.attempts
         )
@@ -197,10 +201,6 @@ class _Sending:
             # A server may send the key back, and what it says becomes the reason.
             outcome = replace(outcome, body=outcome.body.replace(self._event["routing_key"] or "\0", "****"))
         return verdict(outcome, shrunk=shrunk)
-
-
-def _may_be_tried_again(said: Verdict) -> bool:
-    return said.action == "retry"
 
 
 def _wait(state: RetryCallState) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -92,11 +93,20 @@ def _utc_now() -> datetime:
 class Account:
     """The services, the events that were accepted and the incidents they made. All methods may be called from any thread.
 
-    `services` maps names to integration keys. `rate_limit` is the number of events each key takes in any 60 seconds; None: no limit.
+    `services` maps names to integration keys. `rate_limit` is the number of events each key takes in any 60 seconds of `clock`;
+    None: no limit.
     """
 
-    def __init__(self, services: Mapping[str, str], *, rate_limit: int | None = None, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, str],
+        *,
+        rate_limit: int | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._now = now
+        self._clock = clock
         self._rate_limit = rate_limit
         self._lock = threading.RLock()
         created_at = now()
@@ -114,7 +124,7 @@ class Account:
             self._changes: list[dict[str, Any]] = []
             self._incidents: list[Incident] = []
             self._open: dict[tuple[str, str], int] = {}
-            self._limits = {key: RollingLimit(self._rate_limit) for key in self._by_key}
+            self._limits = {key: RollingLimit(self._rate_limit, clock=self._clock) for key in self._by_key}
 
     def knows(self, key: str) -> bool:
         """Whether an integration has this key."""

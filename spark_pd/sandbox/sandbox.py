@@ -7,6 +7,7 @@ import shutil
 import ssl
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class Sandbox:
     rest_token: the token of the REST API; made up where none is given.
     tls: speak https; `ca_file` is then what clients must trust. Needs the package cryptography.
     on_request: called with each request once its fate is settled, in the thread that served it.
+    clock: the seconds by which `rate_limit` counts, for tests that do not want to wait for them.
 
     All methods may be called from any thread. Raises UsageError for arguments that cannot be.
     """
@@ -52,6 +54,7 @@ class Sandbox:
         rest_token: str | None = None,
         tls: bool = False,
         on_request: Callable[[ReceivedRequest], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if key is not None and not is_integration_key(key):
             raise UsageError("sandbox: key must be 32 letters and digits, as PagerDuty's integration keys are; leave it out to get one")
@@ -63,7 +66,7 @@ class Sandbox:
         self.key = keys[0]
         self.keys = dict(zip(services, keys, strict=True))
         self.rest_token = rest_token or secrets.token_urlsafe(15)
-        self._account = Account(self.keys, rate_limit=rate_limit)
+        self._account = Account(self.keys, rate_limit=rate_limit, clock=clock)
         self._faults = FaultQueue()
         self._requests = RequestLog(on_request)
         self._port = port

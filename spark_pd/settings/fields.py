@@ -74,10 +74,11 @@ class Switch(Kind):
 
 
 class Number(Kind):
-    """A finite number from `least` to `most`, also as text."""
+    """A finite number from `least` to `most`, also as text; with `whole` without a fraction."""
 
-    def __init__(self, least: float, most: float, what: str) -> None:
-        expected = f"{what} from {least:g} to {most:g}, such as 15.5"
+    def __init__(self, least: float, most: float, what: str, *, whole: bool = False) -> None:
+        expected = f"{what} from {least:g} to {most:g}, {'a whole number' if whole else 'such as 15.5'}"
+        self.whole = whole
         super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
@@ -90,6 +91,8 @@ class Number(Kind):
         except (ValueError, OverflowError):
             raise self.unexpected() from None
         if not math.isfinite(number):
+            raise self.unexpected()
+        if self.whole and not number.is_integer():
             raise self.unexpected()
         return number + 0.0  # -0.0 becomes 0.0
 

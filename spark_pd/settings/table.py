@@ -211,6 +211,20 @@ SETTINGS: tuple[Setting, ...] = (
         doc="Seconds between two signs of life of an open run, by which other machines know that its process lives. 0: none.",
     ),
     Setting(
+        name=names.spark_pd_rate,
+        field="rate",
+        kind=Number(0, 1_000_000, "events a minute"),
+        default=100.0,
+        doc="Events a minute that may go out with one integration key; PagerDuty takes about 120. 0: no limit.",
+    ),
+    Setting(
+        name=names.spark_pd_storm_limit,
+        field="storm_limit",
+        kind=Number(0, 1_000, "alerts a minute", whole=True),
+        default=60.0,
+        doc="Firing alerts within a minute that stay incidents of their own; those beyond become one storm incident. 0: all stay so.",
+    ),
+    Setting(
         name=names.spark_pd_strict,
         field="strict",
         kind=Switch(),

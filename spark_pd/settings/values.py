@@ -54,6 +54,10 @@ class Settings:
     on_signal: bool = DEFAULTS["on_signal"]
     heartbeat: float = DEFAULTS["heartbeat"]
     """Seconds; 0 for none."""
+    rate: float = DEFAULTS["rate"]
+    """Events a minute and key; 0: no limit."""
+    storm_limit: float = DEFAULTS["storm_limit"]
+    """Firing alerts a minute and key that stay incidents of their own; 0: all."""
     strict: bool = DEFAULTS["strict"]
     on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]
     on_unknown: Literal["log", "page"] = DEFAULTS["on_unknown"]

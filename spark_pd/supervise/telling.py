@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from spark_pd.dispatch import Dispatcher
+from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Markers
 from spark_pd.dying.journal import Told, read
 from spark_pd.dying.markers import Claim
@@ -36,7 +36,7 @@ def claimed(paths: Sequence[Path]) -> list[Claim]:
     return [claim for claim in found if claim is not None]
 
 
-def tell_runs(claims: Sequence[Claim], how: str, *, route: Route, seconds: float) -> Iterator[str]:
+def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox], Route], seconds: float) -> Iterator[str]:
     """Tell of dead runs, each to the key that it had, and say what became of it."""
     until = time.monotonic() + seconds
     entries = tell(claims, how)
@@ -44,12 +44,12 @@ def tell_runs(claims: Sequence[Claim], how: str, *, route: Route, seconds: float
     for box in {claim.file.parent: claim.outbox for claim in claims}.values():
         if seconds <= 0:
             continue
-        for outcome in replay(box, route, until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0)):
+        for outcome in replay(box, route_of(box), until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0)):
             yield f"{outcome.entry.alert.dedup_key}: {outcome.status}, {outcome.reason}"
 
 
-def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, seconds: float) -> Iterator[str]:
+def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, limits: Limits, seconds: float) -> Iterator[str]:
     """Tell of the application itself, and say what became of it unless it was sent."""
-    for delivery in Dispatcher([channel], outbox=outbox).submit([alert], seconds=seconds).wait():
+    for delivery in Dispatcher([channel], outbox=outbox, limits=limits).submit([alert], seconds=seconds).wait():
         if delivery.status != "sent" or alert.state == "firing":
             yield f"{alert.dedup_key}: {delivery.status}, {delivery.reason}"

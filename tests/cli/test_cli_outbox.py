@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spark_pd.dispatch import Dispatcher
+from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.outbox import open_outbox
 from spark_pd.sandbox import Sandbox
 from tests.outbox.conftest import channel_to, make_alert
@@ -36,7 +36,7 @@ def queue(box, pagerduty, *alerts, reference=None, fault="500"):
 def test_an_empty_outbox_is_listed_and_not_made(cli, box):
     result = cli("outbox", "list")
     assert (result.exit_code, result.output) == (0, f"0 queued, 0 dead, 0 corrupt in {box.folder}\n")
-    assert json.loads(cli("outbox", "list", "--json").output) == {"folder": str(box.folder), "entries": [], "corrupt": []}
+    assert json.loads(cli("outbox", "list", "--json").output) == {"folder": str(box.folder), "entries": [], "corrupt": [], "storms": []}
     assert cli("outbox", "replay").exit_code == 0
     assert not box.folder.exists()
 
@@ -133,6 +133,50 @@ def test_alerts_can_be_dropped(cli, box, pagerduty):
     assert cli("outbox", "drop", "--dead", "--corrupt").output == "dropped 1 alerts and 1 corrupt files\n"
     assert "0 queued, 0 dead, 0 corrupt" in cli("outbox", "list").output
     assert pagerduty.incidents() == []
+
+
+def test_a_storms_members_are_listed_and_can_be_dropped(cli, conf, box, pagerduty):
+    dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box, limits=Limits(storm=2))
+    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "abcd"], seconds=5).wait()
+    dispatcher.flush(5)
+    (storm,) = json.loads(cli("outbox", "list", "--json").output)["storms"]
+    assert storm["members"] == ["c", "d"]
+    assert f"part of the storm incident {storm['dedup_key']}: c" in cli("outbox", "list").output
+    wrong = cli("outbox", "drop", "--member", "c", "--member", "x")
+    assert (wrong.exit_code, "no storm has a member x" in wrong.output) == (2, True)
+    assert "dropped 2 alerts" in cli("outbox", "drop", "--member", "c", "--member", "d").output
+    assert cli("outbox", "replay", *conf(pagerduty.config)).exit_code == 0
+    assert [incident.dedup_key for incident in pagerduty.open_incidents()] == ["a", "b"]
+    assert json.loads(cli("outbox", "list", "--json").output)["storms"] == []
+
+
+def test_resolving_by_hand_takes_a_member_out_of_its_storm(cli, conf, box, pagerduty):
+    limits = Limits(storm=1, environment="dev")
+    dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box, limits=limits)
+    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "ab"], seconds=5).wait()
+    dispatcher.flush(5)
+    assert len(pagerduty.open_incidents()) == 2
+    assert cli("resolve", "b", "--conf", "spark.pd.environment=dev", *conf(pagerduty.config)).exit_code == 0
+    assert [incident.dedup_key for incident in pagerduty.open_incidents()] == ["a"]
+
+
+def test_replay_makes_a_storm_of_too_many(cli, conf, box, pagerduty):
+    dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box)
+    dispatcher.submit([make_alert(f"{n}", trigger="ignored_rules", severity="warning") for n in range(6)], seconds=0).wait()
+    result = cli("outbox", "replay", "--conf", "spark.pd.storm.limit=2", "--conf", "spark.pd.environment=dev", *conf(pagerduty.config))
+    assert result.exit_code == 0
+    assert "6 sent, 0 dropped, 0 queued, 0 dead" in result.output
+    assert result.output.count("part of the storm incident spark_pd/dev/-/outbox") == 4
+    assert len(pagerduty.open_incidents()) == 3
+
+
+def test_replay_keeps_to_the_rate_and_says_what_still_waits(cli, conf, box, pagerduty):
+    dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box)
+    dispatcher.submit([make_alert(f"{n}") for n in range(4)], seconds=0).wait()
+    result = cli("outbox", "replay", "--seconds", "2", "--conf", "spark.pd.rate=1", *conf(pagerduty.config))
+    assert (result.exit_code, len(pagerduty.open_incidents())) == (1, 1)
+    assert "1 sent, 0 dropped, 3 queued, 0 dead" in result.output
+    assert "spark.pd.rate" in result.output
 
 
 def test_the_outboxs_path_is_a_setting(cli, conf, box, pagerduty, tmp_path):

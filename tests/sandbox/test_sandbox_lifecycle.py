@@ -204,3 +204,17 @@ def test_over_tls_a_client_must_trust_its_authority(event):
             sandbox.stop()
             assert time.monotonic() - began < 0.5
     assert sandbox.config["spark.expectations.notifications.pagerduty.webhook.url"].startswith("https://")
+
+
+def test_the_rate_limit_counts_by_the_clock_that_it_is_given(event):
+    now = [0.0]
+    with Sandbox(rate_limit=2, clock=lambda: now[0]) as sandbox:
+
+        def send():
+            return requests.post(f"{sandbox.url}/v2/enqueue", json=event(routing_key=sandbox.key), timeout=5).status_code
+
+        assert [send() for _ in range(3)] == [202, 202, 429]
+        now[0] = 59.9
+        assert send() == 429
+        now[0] = 60.0
+        assert [send() for _ in range(3)] == [202, 202, 429]
