@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,25 +12,28 @@ from spark_pd.cli.channel import by_hand, channel_of, sent
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.model import DEDUP_KEY_LIMIT
 
+EXAMPLE = "spark_pd/prod/sales/sales.orders/failure"
 PATIENCE = 10.0  # seconds, at least: who types a command can wait
 
 
 def _dedup_key(ctx: click.Context, param: click.Parameter, given: str) -> str:
     if not given.strip() or len(given) > DEDUP_KEY_LIMIT:
-        raise click.BadParameter(f"expected 1 to {DEDUP_KEY_LIMIT} characters, such as spark_pd/prod/sales/sales.orders/failure")
+        raise click.BadParameter(f"expected 1 to {DEDUP_KEY_LIMIT} characters, such as {EXAMPLE}")
     return given
 
 
-@click.command(
-    epilog="""\b
+def _about_an_incident(command: Callable[..., None]) -> click.Command:
+    """A command with the argument DEDUP_KEY and the options of the settings, named as its function is."""
+    epilog = f"""\b
 Example:
-  spark-pd ack spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
+  spark-pd {command.__name__} {EXAMPLE} --config-file pagerduty.yaml
 
 Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
-)
-@click.argument("dedup_key", callback=_dedup_key)
-@settings_options
-@click.pass_context
+    argument = click.argument("dedup_key", callback=_dedup_key)
+    return click.command(epilog=epilog)(argument(settings_options(click.pass_context(command))))
+
+
+@_about_an_incident
 def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
     """Acknowledge the open incident with DEDUP_KEY: PagerDuty stops to escalate it.
 
@@ -41,16 +45,7 @@ def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict
     ctx.exit(0 if sent("acknowledge", _seconds(settings.deadline), lambda until: channel.acknowledge(alert, deadline=until)) else 1)
 
 
-@click.command(
-    epilog="""\b
-Example:
-  spark-pd resolve spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
-
-Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
-)
-@click.argument("dedup_key", callback=_dedup_key)
-@settings_options
-@click.pass_context
+@_about_an_incident
 def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
     """Resolve the open incident with DEDUP_KEY, and drop older alerts for it that wait in the outbox.
 

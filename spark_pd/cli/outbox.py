@@ -170,6 +170,7 @@ class _Routes:
         self._found: dict[str, Channel | str] = {}
 
     def route(self, entry: Entry) -> Channel | str:
+        """The channel that an entry may go to, or why it stays."""
         from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
 
         address, own = entry.address, self._own

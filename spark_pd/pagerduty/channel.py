@@ -182,6 +182,7 @@ class _Sending:
         self._deadline = deadline
 
     def attempt(self) -> Verdict:
+        """Post the event once, and where it was too large, once more and smaller. What is to be done next."""
         said = self._try(shrunk=False)
         if said.action != "shrink":
             return said

@@ -38,6 +38,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.before_request
     def admit() -> None:
+        """Let nobody in without the token, a format that there is, and room below the limit."""
         _authorize(token)
         _negotiate()
         with lock:
@@ -47,6 +48,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.after_request
     def tell_the_limit(answer: Response) -> Response:
+        """Tell in the headers how much of the limit is left."""
         with lock:
             remaining, reset = limit.remaining(), limit.reset_in()
         answer.headers["ratelimit-limit"] = str(RATE_LIMIT)
@@ -56,6 +58,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.errorhandler(_Refused)
     def refused(error: _Refused) -> tuple[Response, int]:
+        """The answer to what was refused."""
         return jsonify(error.body), error.status
 
     _add_services(api, account)
@@ -63,6 +66,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.get("/abilities")
     def abilities() -> Response:
+        """What the account can do."""
         return jsonify(abilities=["event_rules", "urgencies"])
 
     return api
@@ -71,16 +75,19 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 def _add_services(api: Blueprint, account: Account) -> None:
     @api.get("/services")
     def services() -> Response:
+        """The services, or those whose name holds the query."""
         query = request.args.get("query", "").casefold()
         found = [service for service in account.services if query in service.name.casefold()]
         return _page("services", found, _service)
 
     @api.get("/services/<service_id>")
     def service(service_id: str) -> Response:
+        """One service."""
         return jsonify(service=_service(_find(account, service_id)))
 
     @api.get("/services/<service_id>/integrations/<integration_id>")
     def integration(service_id: str, integration_id: str) -> Response:
+        """One integration of a service, with its key."""
         service = _find(account, service_id)
         if integration_id != service.integration_id:
             raise _not_found()
@@ -92,6 +99,7 @@ def _add_incidents(api: Blueprint, account: Account) -> None:
 
     @api.get("/incidents")
     def incidents() -> Response:
+        """The incidents with these statuses, this key, and of these services."""
         statuses = request.args.getlist("statuses[]") or STATUSES
         if unknown := sorted(set(statuses) - set(STATUSES)):
             raise _invalid(f"Statuses {unknown} must be one of {list(STATUSES)}")
@@ -105,6 +113,7 @@ def _add_incidents(api: Blueprint, account: Account) -> None:
 
     @api.get("/incidents/<incident_id>")
     def incident(incident_id: str) -> Response:
+        """One incident."""
         for incident in account.incidents():
             if incident.id == incident_id:
                 return jsonify(incident=_incident(incident, ids[incident.service]))

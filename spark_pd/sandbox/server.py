@@ -27,6 +27,7 @@ _log = logging.getLogger("spark_pd.sandbox")
 
 class _Handler(WSGIRequestHandler):
     def setup(self) -> None:
+        """Make the connection known to the server, then shake hands where it speaks TLS."""
         server = cast("_Server", self.server)
         if server.tls is not None:
             # The handshake is here, in the connection's own thread: a client that never makes one holds up nobody else.
@@ -41,15 +42,18 @@ class _Handler(WSGIRequestHandler):
             raise
 
     def finish(self) -> None:
+        """End the connection, and have the server forget it."""
         try:
             super().finish()
         finally:
             cast("_Server", self.server).closed(self.request)
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        """The client or an ordered fault ended the connection."""
         self.close_connection = True  # or the handler waits for a next request on it
 
     def log(self, type: str, message: str, *args: Any) -> None:
+        """Log for developers only: werkzeug would write on stderr."""
         _log.debug(message, *args)
 
 
@@ -67,18 +71,21 @@ class _Server(ThreadedWSGIServer):
         self.ssl_context = tls  # only what it takes for the URL's scheme: the handler does the wrapping
 
     def opened(self, connection: socket.socket) -> None:
+        """Remember a connection, so that `end` can end it."""
         with self._lock:
             self._connections.add(connection)
             if self._ending:
                 _hang_up(connection)
 
     def closed(self, connection: socket.socket) -> None:
+        """Forget a connection that has ended."""
         with self._lock:
             self._connections.discard(connection)
         if self.tls is not None:
             connection.close()  # the wrapped socket; the base class knows only the bare one
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in this thread, which `end` waits for."""
         thread = threading.current_thread()
         with self._lock:
             self._serving.add(thread)
@@ -89,9 +96,11 @@ class _Server(ThreadedWSGIServer):
                 self._serving.discard(thread)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log for developers only: the base class would write a traceback on stderr."""
         _log.debug("a connection ended in an error", exc_info=True)
 
     def log(self, type: str, message: str, *args: Any) -> None:
+        """Log for developers only: werkzeug would write on stderr."""
         _log.debug(message, *args)
 
     def end(self) -> None:

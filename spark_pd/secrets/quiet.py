@@ -22,6 +22,7 @@ class _Hush(logging.Filter):
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record may pass."""
         return record.levelno >= logging.WARNING or threading.get_ident() != self._thread
 
 

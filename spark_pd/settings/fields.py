@@ -63,6 +63,7 @@ class Switch(Kind):
         super().__init__("true or false")
 
     def read(self, value: Any) -> bool:
+        """The boolean."""
         word = value.lower() if isinstance(value, str) else value
         if word is True or word == "true":
             return True
@@ -79,6 +80,7 @@ class Number(Kind):
         super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
+        """The number, as a float."""
         if isinstance(value, bool) or not isinstance(value, (Real, Decimal, str)):
             raise self.unexpected()
         if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
@@ -100,6 +102,7 @@ class Choice(Kind):
         super().__init__(expected, optional=optional, check=validate.OneOf(words, error=expected))
 
     def read(self, value: Any) -> str:
+        """The word in lower case; that it is one of the known ones is checked after it."""
         if not isinstance(value, str):
             raise self.unexpected()
         return value.lower()
@@ -113,6 +116,7 @@ class Text(Kind):
         self.lines = lines
 
     def read(self, value: Any) -> str:
+        """The text as it is."""
         if not isinstance(value, str) or not (self.lines or value.isprintable()):
             raise self.unexpected()
         return value
@@ -125,6 +129,7 @@ class Folder(Text):
         super().__init__("a folder as Python opens it, such as /var/lib/alerts, /Volumes/catalog/schema/alerts or /dbfs/alerts")
 
     def read(self, value: Any) -> str:
+        """The folder's path as text."""
         text = super().read(os.fspath(value) if isinstance(value, os.PathLike) else value)
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
             raise self.unexpected()
@@ -138,6 +143,7 @@ class Url(Kind):
         super().__init__(f"a URL such as {example}", optional=True)
 
     def read(self, value: Any) -> str:
+        """The URL as it is."""
         if not isinstance(value, str) or not value.isprintable() or re.search(r"[\s\\]", value):
             raise self.unexpected()
         try:
@@ -163,6 +169,7 @@ class Key(Kind):
         super().__init__("a reference or a key as text; in a YAML file put a key in quotes", optional=True)
 
     def read(self, value: Any) -> str | Secret | SecretReference:
+        """What was given: `integration_key` makes a secret or a reference of it."""
         if not isinstance(value, (str, Secret, SecretReference)):
             raise self.unexpected()
         return value
