@@ -23,6 +23,7 @@ else:  # a generic class from marshmallow 4 on only
 
 # ASCII and plain: float() alone would also take "1_000", "nan" and the digits of every script.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")  # a name, IPv4, or IPv6 without brackets
 
 
 class Kind(Field):
@@ -122,18 +123,43 @@ class Text(Kind):
         return value
 
 
+class File(Text):
+    """A file as Python opens it; whether it is there is seen when it is used. A URL is none."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(f"the path of a file as Python opens it, such as {example}")
+
+    def read(self, value: Any) -> str:
+        """The file's path as text."""
+        return _path(super().read(os.fspath(value) if isinstance(value, os.PathLike) else value), self)
+
+
 class Folder(Text):
-    """A folder as Python opens it. A URL is none: whoever writes dbfs:/alerts means /dbfs/alerts."""
+    """A folder as Python opens it. A URL is none."""
 
     def __init__(self) -> None:
         super().__init__("a folder as Python opens it, such as /var/lib/alerts, /Volumes/catalog/schema/alerts or /dbfs/alerts")
 
     def read(self, value: Any) -> str:
         """The folder's path as text."""
-        text = super().read(os.fspath(value) if isinstance(value, os.PathLike) else value)
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        return _path(super().read(os.fspath(value) if isinstance(value, os.PathLike) else value), self)
+
+
+class Hosts(Kind):
+    """Host names, as text with commas between them or as a list; in lower case, each once."""
+
+    def __init__(self) -> None:
+        super().__init__("host names such as events.pagerduty.com, separated by commas, without scheme, port or path", optional=True)
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        """The names in their order."""
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, Sequence) or not all(isinstance(name, str) for name in listed):
             raise self.unexpected()
-        return text
+        names = tuple(dict.fromkeys(name.strip().rstrip(".").lower() for name in listed))
+        if not names or not all(_HOST.fullmatch(name) for name in names):
+            raise self.unexpected()
+        return names
 
 
 class Url(Kind):
@@ -163,16 +189,23 @@ class Url(Kind):
 
 
 class Key(Kind):
-    """A key or a reference to one. What it means depends on other settings: see `integration_key`."""
+    """A secret or a reference to one. What it means is for `integration_key` and `other_secrets` to say."""
 
-    def __init__(self) -> None:
-        super().__init__("a reference or a key as text; in a YAML file put a key in quotes", optional=True)
+    def __init__(self, expected: str = "a reference or a key as text; in a YAML file put a key in quotes") -> None:
+        super().__init__(expected, optional=True)
 
     def read(self, value: Any) -> str | Secret | SecretReference:
-        """What was given: `integration_key` makes a secret or a reference of it."""
+        """What was given, as it is."""
         if not isinstance(value, (str, Secret, SecretReference)):
             raise self.unexpected()
         return value
+
+
+def _path(text: str, kind: Kind) -> str:
+    """The text, unless it is a URL: whoever writes dbfs:/alerts means /dbfs/alerts."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        raise kind.unexpected()
+    return text
 
 
 def shown(value: object) -> str:

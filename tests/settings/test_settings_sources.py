@@ -45,8 +45,10 @@ def test_the_stronger_source_wins_and_its_value_alone_is_judged(tmp_path: Path, 
 )
 def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: Path, setting: Any, source: str) -> None:
     text = {"Switch": str(not setting.default), "Number": "7", "Url": "https://x.example", "Key": "env:X"}.get(type(setting.kind).__name__)
+    text = "events.pagerduty.com, x.example" if setting.field == "allowed_hosts" else text
     if text is None:
         words = {"region": "eu", "secret_type": "cerberus", "on_config_error": "disable", "on_unknown": "page", "counting": "observation"}
+        words["lifecycle_as"] = "change"
         text = words.get(
             setting.field, "critical" if setting.field.startswith("severity") else "full" if setting.field == "exceptions" else "x y"
         )
