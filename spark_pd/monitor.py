@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
+from spark_pd.channels import channel_of
 from spark_pd.dispatch import Dispatcher
 from spark_pd.errors import UsageError
-from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
+from spark_pd.model import Rule, Subject, normalized_table
 from spark_pd.outbox import Outbox, open_outbox
-from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
-from spark_pd.secrets import resolve
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.triggers import TriggerPolicy
 
@@ -99,21 +98,12 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        self._dispatcher = Dispatcher(self._channels(), suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox())
+        self._dispatcher = Dispatcher(
+            [channel_of(settings, spark=spark)], suppressed=None if settings.enabled else NOT_ENABLED, outbox=self._outbox()
+        )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
-
-    def _channels(self) -> tuple[PagerDutyChannel, ...]:
-        source = self._settings.integration_key
-        return (
-            PagerDutyChannel(
-                "pagerduty",
-                endpoint=endpoint(self._settings.region, self._settings.url),
-                key=self._key,
-                reference=source if isinstance(source, SecretReference) else None,
-            ),
-        )
 
     def _outbox(self) -> Outbox | None:
         if not self._settings.enabled:
@@ -122,15 +112,6 @@ class Monitor:
         if outbox is None:
             _log.warning("there is no home directory for an outbox, so alerts that cannot be sent are lost: set spark.pd.outbox.path")
         return outbox
-
-    def _key(self) -> Secret:
-        """The integration key, resolved when something is delivered. Raises SecretError."""
-        settings = self._settings
-        context = SecretContext(
-            spark=self._spark, databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url
-        )
-        assert settings.integration_key is not None  # enabled settings have one
-        return resolve(settings.integration_key, context=context)
 
     @property
     def settings(self) -> Settings:

@@ -10,7 +10,7 @@ import click
 
 from spark_pd.cli.progress import working
 from spark_pd.errors import SettingsError
-from spark_pd.model import Alert, AlertState, Delivery, Secret, SecretContext, SecretReference
+from spark_pd.model import Alert, AlertState, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,29 +18,15 @@ if TYPE_CHECKING:
     from spark_pd.pagerduty import PagerDutyChannel
     from spark_pd.settings import Settings
 
-NAME = "pagerduty"  # as the monitor names its channel
-
-
-def secret_context(settings: Settings) -> SecretContext:
-    """What secret providers need of the settings."""
-    return SecretContext(databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url)
-
 
 def channel_of(settings: Settings) -> PagerDutyChannel:
     """The channel of the settings, enabled or not: who types a command means it. Raises SettingsError where there is no key."""
-    from spark_pd.pagerduty import PagerDutyChannel, endpoint
-    from spark_pd.secrets import resolve
+    from spark_pd import channels
     from spark_pd.settings import user_config
 
-    source = settings.integration_key
-    if source is None:
+    if settings.integration_key is None:
         raise SettingsError([f"there is no integration key: set {user_config.se_notifications_pagerduty_integration_key}"])
-
-    def key() -> Secret:
-        return resolve(source, context=secret_context(settings))
-
-    reference = source if isinstance(source, SecretReference) else None
-    return PagerDutyChannel(NAME, endpoint=endpoint(settings.region, settings.url), key=key, reference=reference)
+    return channels.channel_of(settings)
 
 
 def by_hand(dedup_key: str, state: AlertState, *, source: str) -> Alert:

@@ -4,8 +4,21 @@ alert -> event -> bytes -> HTTP -> verdict -> delivery
 """
 
 from spark_pd.pagerduty.channel import ANOTHER_KEY, PagerDutyChannel
-from spark_pd.pagerduty.endpoint import endpoint, is_loopback
+from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback
 from spark_pd.pagerduty.event import encode, event
+from spark_pd.pagerduty.network import Network
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 
-__all__ = ["ANOTHER_KEY", "Answer", "PagerDutyChannel", "Verdict", "encode", "endpoint", "event", "is_loopback", "verdict"]
+__all__ = [
+    "ANOTHER_KEY",
+    "Answer",
+    "Network",
+    "PagerDutyChannel",
+    "Verdict",
+    "encode",
+    "endpoint",
+    "event",
+    "host",
+    "is_loopback",
+    "verdict",
+]

@@ -14,6 +14,7 @@ from spark_pd.errors import SecretError
 from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
 from spark_pd.pagerduty.endpoint import host, is_loopback
 from spark_pd.pagerduty.event import Event, encode, event
+from spark_pd.pagerduty.network import Network, Way
 from spark_pd.pagerduty.transport import attempt, new_session
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 from spark_pd.scrub import one_line
@@ -35,9 +36,9 @@ class PagerDutyChannel:
     """Sends alerts to one PagerDuty integration.
 
     `key` is called at each delivery, and for `address` where that costs no network; `reference` is where it finds the key, None for a
-    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave. With `only_loopback`, or where the environment has
-    SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has neither key nor
-    connections.
+    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave, `network` the way there. With `only_loopback`, or where the
+    environment has SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has
+    neither key nor connections.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PagerDutyChannel:
         reference: SecretReference | None = None,
         client: str = "spark_pd",
         only_loopback: bool = False,
+        network: Network | None = None,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
@@ -56,6 +58,7 @@ class PagerDutyChannel:
         self._reference = reference
         self._client = client
         self._only_loopback = only_loopback
+        self._network = network or Network()
         self._fingerprint: str | None = None
         self._sessions = threading.local()
 
@@ -112,7 +115,13 @@ class PagerDutyChannel:
             # Its message may hold the key, so its class has to do.
             return self._not_sent(alert, f"no integration key: {type(error).__qualname__} while it was resolved")
         try:
-            return self._sent(alert, event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), deadline)
+            way = self._network.way_to(self._endpoint)
+        except SecretError as error:
+            return self._not_sent(alert, f"no proxy: {one_line(str(error), _REASON_LIMIT)}")
+        except Exception as error:
+            return self._not_sent(alert, f"no proxy: {type(error).__qualname__} while its URL was resolved")
+        try:
+            return self._sent(alert, event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), way, deadline)
         except Exception as error:
             return self._not_sent(alert, f"{type(error).__qualname__} while the event was made or sent")
 
@@ -130,10 +139,10 @@ class PagerDutyChannel:
             return f"{where} is not on this machine, and this channel sends to loopback only (only_loopback=True)"
         return None
 
-    def _sent(self, alert: Alert, made: Event, deadline: float) -> Delivery:
+    def _sent(self, alert: Alert, made: Event, way: Way, deadline: float) -> Delivery:
         from tenacity import Retrying, retry_if_result, stop_before_delay
 
-        sending = _Sending(self._open(), self._endpoint, made, deadline)
+        sending = _Sending(self._open(), self._endpoint, made, way, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
             return self._not_sent(alert, "its time was over before it could be sent")
@@ -172,12 +181,13 @@ class PagerDutyChannel:
 class _Sending:
     """The tries of one event: how many there were, the last status, and whether it was made smaller."""
 
-    def __init__(self, session: Session, url: str, event: dict[str, Any], deadline: float) -> None:
+    def __init__(self, session: Session, url: str, event: dict[str, Any], way: Way, deadline: float) -> None:
         self.attempts = 0
         self.status_code: int | None = None
         self._session = session
         self._url = url
         self._event = event
+        self._way = way
         self._body = encode(event)
         self._deadline = deadline
 
@@ -191,7 +201,7 @@ class _Sending:
 
     def _try(self, *, shrunk: bool) -> Verdict:
         self.attempts += 1
-        outcome = attempt(self._session, self._url, self._body, deadline=self._deadline)
+        outcome = attempt(self._session, self._url, self._body, way=self._way, deadline=self._deadline)
         self.status_code = None
         if isinstance(outcome, Answer):
             self.status_code = outcome.status_code

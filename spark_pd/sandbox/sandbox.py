@@ -37,6 +37,7 @@ class Sandbox:
     services: names of the account's services, each with an integration key of its own; `key` is the first one's.
     rest_token: the token of the REST API; made up where none is given.
     tls: speak https; `ca_file` is then what clients must trust. Needs the package cryptography.
+    tls_hosts: names that its certificate is for, beside localhost and 127.0.0.1: for clients that come through a proxy.
     on_request: called with each request once its fate is settled, in the thread that served it.
 
     All methods may be called from any thread. Raises UsageError for arguments that cannot be.
@@ -51,6 +52,7 @@ class Sandbox:
         services: Sequence[str] = (SERVICE,),
         rest_token: str | None = None,
         tls: bool = False,
+        tls_hosts: Sequence[str] = (),
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         if key is not None and not is_integration_key(key):
@@ -68,6 +70,7 @@ class Sandbox:
         self._requests = RequestLog(on_request)
         self._port = port
         self._tls = tls
+        self._tls_hosts = tuple(tls_hosts)
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._context: ssl.SSLContext | None = None
@@ -189,4 +192,4 @@ class Sandbox:
         directory = tempfile.mkdtemp(prefix="spark_pd-sandbox-")
         # It goes away with the object, not with stop(): the same authority vouches for it after an outage.
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self._context, self._ca_file = loopback_context(Path(directory))
+        self._context, self._ca_file = loopback_context(Path(directory), self._tls_hosts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import socket
 import ssl
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any, cast
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from spark_pd.errors import UsageError
+from spark_pd.sandbox.wire import DRAINED
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
 _BACKLOG = 128
 _POLL = 0.02  # seconds between two looks at whether to end
 _PATIENCE = 0.3  # seconds in all that `stop` gives connections to end
+_DRAIN = 0.2  # seconds without a byte after which a body that nobody wants is taken to have ended
 
 _log = logging.getLogger("spark_pd.sandbox")
 
@@ -47,6 +50,52 @@ class _Handler(WSGIRequestHandler):
             super().finish()
         finally:
             cast("_Server", self.server).closed(self.request)
+
+    def run_wsgi(self) -> None:
+        """Serve one request, and keep the connection for the next, as PagerDuty does; werkzeug's own closes each.
+
+        It is kept where the next request begins right behind this one: the application read the body to its end (DRAINED says so).
+        """
+        environ = self.environ = self.make_environ()
+        try:
+            self._serve(environ)
+        except ConnectionError as error:
+            self.connection_dropped(error, environ)
+        except Exception:
+            self.close_connection = True
+            _log.debug("a request ended in an error", exc_info=True)
+
+    def _serve(self, environ: WSGIEnvironment) -> None:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            """Take the status and the headers; they are sent with the first piece of the body."""
+            started.append((status, headers))
+
+        pieces = self.server.app(environ, cast("StartResponse", start_response))
+        try:
+            for piece in itertools.chain(pieces, [b""]):  # an empty one at least: headers without a body have to go too
+                if started:
+                    self._begin(*started.pop(), drained=bool(environ.get(DRAINED)))
+                self.wfile.write(piece)
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+        if not environ.get(DRAINED):
+            # Closed with bytes unread, the connection is reset, and the client may never see the answer.
+            self.connection.settimeout(_DRAIN)
+            with contextlib.suppress(OSError):
+                while self.rfile.read(65_536):
+                    pass
+
+    def _begin(self, status: str, headers: list[tuple[str, str]], *, drained: bool) -> None:
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        if not drained or "content-length" not in {name.lower() for name, _ in headers}:
+            self.send_header("Connection", "close")  # which closes it, too
+        self.end_headers()
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         """The client or an ordered fault ended the connection."""

@@ -176,58 +176,6 @@ def test_a_name_that_does_not_resolve_is_tried_again(monkeypatch: pytest.MonkeyP
     assert "could not be resolved" in delivery.reason
 
 
-def test_a_certificate_that_nobody_vouches_for_is_final(make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        delivery = deliver(channel_to(sandbox.url), make_alert())
-        assert (delivery.status, delivery.status_code, delivery.attempts) == ("failed", None, 1)
-        assert "certificate is not trusted" in delivery.reason
-        assert sandbox.requests == []
-
-
-def test_a_trusted_certificate_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(sandbox.ca_file))
-        assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-
-
-def test_a_ca_file_that_is_not_there_is_a_failed_delivery(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "no/such/file.pem")
-        delivery = deliver(channel_to(sandbox.url), make_alert())
-    assert (delivery.status, delivery.attempts) == ("failed", 1)
-
-
-def test_plain_http_where_tls_is_expected_fails_within_the_deadline(sandbox: Sandbox, make_alert: Make) -> None:
-    delivery = deliver(channel_to(sandbox.url.replace("http:", "https:")), make_alert(), 0.5)
-    assert delivery.status == "failed"
-    assert "TLS handshake" in delivery.reason
-
-
-def test_a_proxy_of_the_environment_is_never_used_for_loopback(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-
-
-def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    monkeypatch.delenv("SPARK_PD_LOOPBACK_ONLY", raising=False)
-    monkeypatch.setenv("https_proxy", "http://bob:hunter2@127.0.0.1:9")
-    delivery = deliver(channel_to("https://pagerduty.invalid"), make_alert(), 0.5)
-    assert delivery.status == "failed"
-    assert "proxy" in delivery.reason
-    assert "hunter2" not in delivery.reason
-
-
-def test_credentials_of_a_netrc_are_not_sent(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_alert: Make) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login bob password hunter2\n", encoding="utf-8")
-    monkeypatch.setenv("NETRC", str(netrc))
-    assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-    assert "authorization" not in {name.lower() for name in sandbox.requests[0].headers}
-
-
 def test_an_event_too_large_is_made_smaller_once(sandbox: Sandbox, make_alert: Make) -> None:
     sandbox.fault("413", times=1)
     alert = make_alert(details={"text": "x" * 50_000})
@@ -305,14 +253,6 @@ def test_an_alert_that_is_no_alert_does_not_raise(sandbox: Sandbox, make_alert: 
     delivery = deliver(channel_to(sandbox.url), make_alert(at="yesterday", details=7))
     assert delivery.status == "failed"
     assert "while the event was made" in delivery.reason
-
-
-def test_connections_are_kept_for_the_next_alert(sandbox: Sandbox, make_alert: Make, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "urllib3")
-    channel = channel_to(sandbox.url)
-    for _ in range(3):
-        assert deliver(channel, make_alert()).status == "sent"
-    assert sum("Starting new" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
