@@ -208,6 +208,8 @@ class Alert:
     at: datetime
     """When it was found, aware."""
     links: tuple[Link, ...] = ()
+    change: bool = False
+    """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

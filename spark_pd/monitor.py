@@ -19,7 +19,7 @@ from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
-from spark_pd.triggers import TriggerPolicy
+from spark_pd.triggers import LIFECYCLE, TriggerPolicy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -94,6 +94,7 @@ class Monitor:
             severity=settings.severity,
             error_drop_threshold=settings.error_drop_threshold,
             page_on_unknown=settings.on_unknown == "page",
+            changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
         )
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)

@@ -17,6 +17,7 @@ from spark_pd.outbox import Outbox
 
 _MARGIN = 0.2  # seconds, at most, that a channel's deadline lies before the task's: its own account of a failure says more than ours
 _RESCUE = 1.0  # seconds for an alert that is to be left in the outbox, which could not keep it
+NOTHING_TO_RESOLVE = "it was told as a change (spark.pd.lifecycle.as=change), which opened no incident, so there is nothing to resolve"
 OUTBOX_ONLY = "spark.pd.deadline is 0, so runs send nothing: spark-pd outbox replay does"
 
 
@@ -48,13 +49,8 @@ class Dispatcher:
         if self._suppressed is not None:
             for task in tasks:
                 task.conclude("suppressed", self._suppressed)
-        elif tasks:
-            ordered = in_order(tasks)
-            if self._outbox is not None:
-                ordered = self._kept(ordered)
-            if ordered:
-                leaving.tell(self)
-                self._worker().take(ordered)
+        else:
+            self._take(tasks)
         return Submission(tasks, relieve=lambda: self._worker().relieve())
 
     def flush(self, seconds: float) -> None:
@@ -64,6 +60,18 @@ class Dispatcher:
             self._workers[os.getpid()].drain(until)
         if os.getpid() in self._keepers:
             self._keepers[os.getpid()].join(until)
+
+    def _take(self, tasks: list[Task]) -> None:
+        """Keep these and have them sent, but for those that have nothing to tell."""
+        for task in tasks:
+            if task.alert.change and task.alert.state == "resolved":
+                task.conclude("suppressed", NOTHING_TO_RESOLVE)
+        ordered = in_order(task for task in tasks if task.delivery is None)
+        if ordered and self._outbox is not None:
+            ordered = self._kept(ordered)
+        if ordered:
+            leaving.tell(self)
+            self._worker().take(ordered)
 
     def _kept(self, tasks: list[Task]) -> list[Task]:
         """The tasks that are to be sent now, after all were put into the outbox."""
@@ -119,12 +127,12 @@ class Dispatcher:
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:
-    """Firing before resolved, since opening an incident is what matters when time is short; each dedup key's own order stays as it is."""
+    """What opens an incident first, since that matters most when time is short; each dedup key's own order stays as it is."""
     first: list[Task] = []
     rest: list[Task] = []
     waiting: set[str] = set()
     for task in tasks:
-        if task.alert.state == "firing" and task.alert.dedup_key not in waiting:
+        if task.alert.state == "firing" and not task.alert.change and task.alert.dedup_key not in waiting:
             first.append(task)
         else:
             waiting.add(task.alert.dedup_key)

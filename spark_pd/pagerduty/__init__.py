@@ -5,7 +5,7 @@ alert -> event -> bytes -> HTTP -> verdict -> delivery
 
 from spark_pd.pagerduty.channel import ANOTHER_KEY, PagerDutyChannel
 from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback
-from spark_pd.pagerduty.event import encode, event
+from spark_pd.pagerduty.event import change_event, encode, event
 from spark_pd.pagerduty.network import Network
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 
@@ -15,6 +15,7 @@ __all__ = [
     "Network",
     "PagerDutyChannel",
     "Verdict",
+    "change_event",
     "encode",
     "endpoint",
     "event",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from spark_pd.errors import SecretError
 from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
-from spark_pd.pagerduty.endpoint import host, is_loopback
-from spark_pd.pagerduty.event import Event, encode, event
+from spark_pd.pagerduty.endpoint import change_endpoint, host, is_loopback
+from spark_pd.pagerduty.event import Event, change_event, encode, event
 from spark_pd.pagerduty.network import Network, Way
 from spark_pd.pagerduty.transport import attempt, new_session
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
@@ -121,7 +121,10 @@ class PagerDutyChannel:
         except Exception as error:
             return self._not_sent(alert, f"no proxy: {type(error).__qualname__} while its URL was resolved")
         try:
-            return self._sent(alert, event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), way, deadline)
+            if alert.change:
+                return self._sent(alert, change_endpoint(self._endpoint), change_event(alert, routing_key=key), way, deadline)
+            made = event(alert, routing_key=key, client=self._client, acknowledge=acknowledge)
+            return self._sent(alert, self._endpoint, made, way, deadline)
         except Exception as error:
             return self._not_sent(alert, f"{type(error).__qualname__} while the event was made or sent")
 
@@ -139,10 +142,10 @@ class PagerDutyChannel:
             return f"{where} is not on this machine, and this channel sends to loopback only (only_loopback=True)"
         return None
 
-    def _sent(self, alert: Alert, made: Event, way: Way, deadline: float) -> Delivery:
+    def _sent(self, alert: Alert, url: str, made: Event, way: Way, deadline: float) -> Delivery:
         from tenacity import Retrying, retry_if_result, stop_before_delay
 
-        sending = _Sending(self._open(), self._endpoint, made, way, deadline)
+        sending = _Sending(self._open(), url, made, way, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
             return self._not_sent(alert, "its time was over before it could be sent")
