@@ -9,6 +9,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from spark_pd.errors import UsageError
 from spark_pd.sandbox.events import is_integration_key
 from spark_pd.sandbox.faults import FaultQueue, make_fault
-from spark_pd.sandbox.incidents import Account, Incident
+from spark_pd.sandbox.incidents import Account, Incident, Service
 from spark_pd.sandbox.received import ReceivedRequest, RequestLog
 
 if TYPE_CHECKING:
@@ -176,12 +177,33 @@ class Sandbox:
         """
         self._faults.order(make_fault(kind, seconds=seconds, retry_after=retry_after, on=on), times)
 
+    def disable(self, service: str | None = None) -> None:
+        """Disable a service (the first one): it accepts events, and opens no incident for them, as the real one does."""
+        self._account.switch(self._service(service), on=False)
+
+    def enable(self, service: str | None = None) -> None:
+        """Undo `disable`."""
+        self._account.switch(self._service(service), on=True)
+
+    def maintain(
+        self, service: str | None = None, *, begin: float = 0.0, seconds: float = 3600.0, description: str = "maintenance"
+    ) -> None:
+        """Plan a maintenance window for a service (the first one), `begin` seconds from now: as if disabled for so many seconds."""
+        start = self._account.now() + timedelta(seconds=begin)
+        self._account.maintain(self._service(service), start, start + timedelta(seconds=seconds), description)
+
+    def _service(self, name: str | None) -> Service:
+        for service in self._account.services:
+            if name in (None, service.name):
+                return service
+        raise UsageError(f"sandbox: there is no service {name!r}; it has {list(self.keys)}")
+
     def clear_faults(self) -> None:
         """Drop all faults; what one holds is let go unanswered. Events and incidents stay."""
         self._faults.clear()
 
     def reset(self) -> None:
-        """As if just started: no faults, events, changes, incidents and requests. The url and the keys stay."""
+        """As if just started: no faults, events, changes, incidents, requests and maintenance. The url and the keys stay."""
         self._faults.clear()
         self._account.reset()
         self._requests.clear()
