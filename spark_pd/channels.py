@@ -7,7 +7,7 @@ from typing import Any
 
 from spark_pd.errors import SecretError
 from spark_pd.model import Secret, SecretContext, SecretReference
-from spark_pd.pagerduty import Network, PagerDutyChannel, endpoint
+from spark_pd.pagerduty import Directory, Network, PagerDutyChannel, endpoint, rest_url
 from spark_pd.secrets import resolve
 from spark_pd.settings import Settings
 
@@ -36,9 +36,12 @@ def channel_to(
 ) -> PagerDutyChannel:
     """A channel to another place than the settings', on the same way."""
     proxy = None if settings.proxy is None else _late(settings.proxy, settings, spark)
-    return PagerDutyChannel(
-        NAME, endpoint=endpoint, key=key, reference=reference, network=Network(proxy=proxy, ca_bundle=settings.ca_bundle)
-    )
+    network = Network(proxy=proxy, ca_bundle=settings.ca_bundle)
+    directory = None
+    if settings.rest_token is not None:
+        token = _late(settings.rest_token, settings, spark)
+        directory = Directory(rest_url(settings.region, settings.rest_url), token=token, network=network)
+    return PagerDutyChannel(NAME, endpoint=endpoint, key=key, reference=reference, network=network, directory=directory)
 
 
 def _late(source: Secret | SecretReference | None, settings: Settings, spark: Any) -> Callable[[], Secret]:

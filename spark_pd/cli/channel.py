@@ -29,6 +29,29 @@ def channel_of(settings: Settings) -> PagerDutyChannel:
     return channels.channel_of(settings)
 
 
+LOOK = 20.0  # seconds for asking PagerDuty's REST API
+
+
+def confirmed(channel: PagerDutyChannel, alert: Alert) -> bool:
+    """Ask PagerDuty what became of an accepted alert, where there is a REST token, and print it. False where something is wrong."""
+    if not channel.confirms:
+        return True
+    with working(f"asking PagerDuty for its incident, {LOOK:g} s at most"):
+        problem = channel.confirm(alert, until=time.monotonic() + LOOK)
+    click.echo("PagerDuty has the incident" if problem is None else f"It was accepted, but {problem}")
+    return problem is None
+
+
+def in_service(channel: PagerDutyChannel) -> bool:
+    """Ask PagerDuty for the key's service, where there is a REST token, and print how it is. False where it opens no incidents."""
+    if not channel.confirms:
+        return True
+    with working(f"asking PagerDuty for the key's service, {LOOK:g} s at most"):
+        good, sentence = channel.state(until=time.monotonic() + LOOK)
+    click.echo(sentence)
+    return good
+
+
 def by_hand(dedup_key: str, state: AlertState, *, source: str) -> Alert:
     """An alert about an incident of which no more than its key is known."""
     return Alert(

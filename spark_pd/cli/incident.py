@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from spark_pd.cli.channel import by_hand, channel_of, sent
+from spark_pd.cli.channel import by_hand, channel_of, in_service, sent
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.model import DEDUP_KEY_LIMIT
 
@@ -69,14 +69,15 @@ Examples:
   spark-pd check-key --config-file pagerduty.yaml
   spark-pd check-key --conf spark.expectations.notifications.pagerduty.integration.key=env:PAGERDUTY_KEY
 
-Exit codes: 0 the key works; 1 it does not, or PagerDuty did not answer; 2 usage or settings.""",
+Exit codes: 0 the key works; 1 it does not, its service opens no incidents, or PagerDuty did not answer; 2 usage or settings.""",
 )
 @settings_options
 @click.pass_context
 def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]) -> None:
     """Prove that the integration key works, without paging anybody.
 
-    It resolves an incident that there never was, which PagerDuty accepts from a good key only, and ignores.
+    It resolves an incident that there never was, which PagerDuty accepts from a good key only, and ignores. With spark.pd.rest.token,
+    it also asks whether the key's service is disabled or in maintenance.
     """
     settings = settings_from(config_file, conf)
     channel = channel_of(settings)
@@ -84,7 +85,7 @@ def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]
     alert = by_hand(f"spark_pd/check-key/{uuid.uuid4()}", "resolved", source="spark-pd check-key")
     works = sent("check-key", _seconds(settings.deadline), lambda until: channel.deliver(alert, deadline=until))
     click.echo("The key works." if works else "It is not proven that the key works.")
-    ctx.exit(0 if works else 1)
+    ctx.exit(0 if works and in_service(channel) else 1)
 
 
 def _seconds(deadline: float) -> float:

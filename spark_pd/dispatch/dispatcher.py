@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from spark_pd.dispatch import leaving
+from spark_pd.dispatch.confirming import Confirmer
 from spark_pd.dispatch.keeper import Keeper
 from spark_pd.dispatch.submission import Submission, Task
 from spark_pd.dispatch.worker import Worker
@@ -35,6 +36,7 @@ class Dispatcher:
         self._outbox = outbox
         self._workers: dict[int, Worker] = {}  # by process
         self._keepers: dict[int, Keeper] = {}  # by process
+        self._confirmers: dict[int, Confirmer] = {}  # by process
 
     def __repr__(self) -> str:
         state = f", suppressed={self._suppressed!r}" if self._suppressed is not None else ""
@@ -60,6 +62,8 @@ class Dispatcher:
             self._workers[os.getpid()].drain(until)
         if os.getpid() in self._keepers:
             self._keepers[os.getpid()].join(until)
+        if os.getpid() in self._confirmers:
+            self._confirmers[os.getpid()].join(until)
 
     def _take(self, tasks: list[Task]) -> None:
         """Keep these and have them sent, but for those that have nothing to tell."""
@@ -124,6 +128,8 @@ class Dispatcher:
         if task.unkept is not None:
             delivery = replace(delivery, reason=f"{delivery.reason}; the outbox could not keep it: {task.unkept}")
         task.settle(delivery)
+        if delivery.status == "sent":
+            self._confirmers.setdefault(os.getpid(), Confirmer()).take(task)
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

@@ -4,7 +4,8 @@ alert -> event -> bytes -> HTTP -> verdict -> delivery
 """
 
 from spark_pd.pagerduty.channel import ANOTHER_KEY, PagerDutyChannel
-from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback
+from spark_pd.pagerduty.directory import Directory
+from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback, rest_url
 from spark_pd.pagerduty.event import change_event, encode, event
 from spark_pd.pagerduty.network import Network
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
@@ -12,6 +13,7 @@ from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 __all__ = [
     "ANOTHER_KEY",
     "Answer",
+    "Directory",
     "Network",
     "PagerDutyChannel",
     "Verdict",
@@ -21,5 +23,6 @@ __all__ = [
     "event",
     "host",
     "is_loopback",
+    "rest_url",
     "verdict",
 ]

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from spark_pd.errors import SecretError
 from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
+from spark_pd.pagerduty.directory import Directory
 from spark_pd.pagerduty.endpoint import change_endpoint, host, is_loopback
-from spark_pd.pagerduty.event import Event, change_event, encode, event
+from spark_pd.pagerduty.event import Event, change_event, dedup_key_of, encode, event
 from spark_pd.pagerduty.network import Network, Way
+from spark_pd.pagerduty.reconciliation import reconcile, state_of
 from spark_pd.pagerduty.transport import attempt, new_session
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 from spark_pd.scrub import one_line
@@ -36,9 +38,10 @@ class PagerDutyChannel:
     """Sends alerts to one PagerDuty integration.
 
     `key` is called at each delivery, and for `address` where that costs no network; `reference` is where it finds the key, None for a
-    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave, `network` the way there. With `only_loopback`, or where the
-    environment has SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has
-    neither key nor connections.
+    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave, `network` the way there; with a
+    `directory`, it can be asked what became of accepted alerts. With `only_loopback`, or where the environment has
+    SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Making one does no I/O. A pickled copy has neither key nor
+    connections.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class PagerDutyChannel:
         client: str = "spark_pd",
         only_loopback: bool = False,
         network: Network | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
@@ -59,6 +63,7 @@ class PagerDutyChannel:
         self._client = client
         self._only_loopback = only_loopback
         self._network = network or Network()
+        self._directory = directory
         self._fingerprint: str | None = None
         self._sessions = threading.local()
 
@@ -99,6 +104,24 @@ class PagerDutyChannel:
         """Acknowledge the alert's incident: PagerDuty stops to escalate it. As `deliver` in all else."""
         return self._deliver(alert, deadline, acknowledge=True)
 
+    @property
+    def confirms(self) -> bool:
+        """Whether it has a directory to ask."""
+        return self._directory is not None
+
+    def confirm(self, alert: Alert, *, until: float) -> str | None:
+        """What is wrong with an alert that PagerDuty accepted, or why that is not known; None where it has an incident."""
+        if self._directory is None:
+            return None
+        barred = self._barred_from(self._directory.url)
+        return barred or reconcile(self._directory, self._key, dedup_key_of(alert), alert.at, until=until)
+
+    def state(self, *, until: float) -> tuple[bool, str]:
+        """Whether the service of the key opens incidents, and a sentence that says so. Only for a channel that `confirms`."""
+        assert self._directory is not None
+        barred = self._barred_from(self._directory.url)
+        return (False, barred) if barred else state_of(self._directory, self._key, until=until)
+
     def _deliver(self, alert: Alert, deadline: float, *, only_to: str | None = None, acknowledge: bool = False) -> Delivery:
         try:
             problem = self.barred
@@ -131,9 +154,12 @@ class PagerDutyChannel:
     @property
     def barred(self) -> str | None:
         """Why this channel may send nothing at all; None where it may."""
-        if is_loopback(self._endpoint):
+        return self._barred_from(self._endpoint)
+
+    def _barred_from(self, url: str) -> str | None:
+        if is_loopback(url):
             return None
-        where = host(self._endpoint) or "the endpoint"
+        where = host(url) or "the endpoint"
         if os.environ.get(LOOPBACK_ONLY):
             return (
                 f"{where} is not on this machine, and {LOOPBACK_ONLY} is set: mark a test that may send with @pytest.mark.spark_pd_network"

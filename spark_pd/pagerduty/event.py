@@ -37,7 +37,7 @@ def event(alert: Alert, *, routing_key: str, client: str = "spark_pd", acknowled
     head: Event = {
         "routing_key": text(routing_key),
         "event_action": "acknowledge" if acknowledge else "trigger" if alert.state == "firing" else "resolve",
-        "dedup_key": _dedup_key(alert),
+        "dedup_key": dedup_key_of(alert),
     }
     if head["event_action"] != "trigger":
         return head  # PagerDuty reads nothing else of the others
@@ -104,7 +104,7 @@ def _is_link(href: str) -> bool:
     )
 
 
-def _dedup_key(alert: Alert) -> str:
+def dedup_key_of(alert: Alert) -> str:
     """The alert's key, within PagerDuty's limit. Both the trigger and the resolve of an incident pass here, so they stay equal."""
     key = " ".join(text(alert.dedup_key).split()) or f"spark_pd/{one_line(alert.component, 100)}/{one_line(alert.trigger, 100)}"
     if len(key) <= DEDUP_KEY_LIMIT:

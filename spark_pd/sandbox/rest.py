@@ -6,7 +6,7 @@ import hmac
 import math
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from flask import Blueprint, jsonify, request
@@ -110,11 +110,15 @@ def _add_incidents(api: Blueprint, account: Account) -> None:
             raise _invalid(f"Statuses {unknown} must be one of {list(STATUSES)}")
         if request.args.get("date_range", "all") != "all":
             raise _invalid("Date range must be all, or left out")
+        since = _moment("since") if "since" in request.args and "date_range" not in request.args else None
         key, services = request.args.get("incident_key"), request.args.getlist("service_ids[]")
         found = [
             incident
             for incident in account.incidents()
-            if incident.status in statuses and key in (None, incident.dedup_key) and (not services or ids[incident.service] in services)
+            if incident.status in statuses
+            and key in (None, incident.dedup_key)
+            and (not services or ids[incident.service] in services)
+            and (since is None or incident.created_at >= since)
         ]
         return _page("incidents", found, lambda incident: incident_object(incident, ids[incident.service]))
 
@@ -177,6 +181,14 @@ def _number(name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise _invalid(f"{name.capitalize()} must be a whole number, 0 or more")
     return int(text)
+
+
+def _moment(name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(request.args[name].replace("Z", "+00:00"))
+    except ValueError:
+        raise _invalid(f"{name.capitalize()} must be an ISO 8601 date and time") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _page(name: str, items: Sequence[_T], show: Callable[[_T], dict[str, Any]]) -> Response:

@@ -42,12 +42,14 @@ def answering(status: int, answer: Callable[[bytes], bytes] = lambda body: b"", 
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            content = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            content = answer(self.rfile.read(int(self.headers["Content-Length"] or 0)))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        do_GET = do_POST
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing on stderr."""
