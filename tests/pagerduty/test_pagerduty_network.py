@@ -134,6 +134,14 @@ def test_a_proxy_that_cannot_be_used_is_a_reason(monkeypatch: pytest.MonkeyPatch
     assert "hunter2" not in delivery.reason
 
 
+def test_a_proxy_of_the_environment_that_is_down_is_a_reason(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://bob:hunter2@127.0.0.1:9")
+    delivery = delivered(make_alert(), f"https://{FAR}", 0.5)
+    assert delivery.status == "failed"
+    assert "HTTPS_PROXY" in delivery.reason
+    assert "hunter2" not in delivery.reason
+
+
 def test_a_proxy_that_refuses_its_login_is_a_reason_without_it(far: Sandbox, make_alert: Make) -> None:
     with proxy_to(far.url, login="bob:other") as proxy:
         url = proxy.url.replace("other", "hunter2")

@@ -1,4 +1,4 @@
-"""Each provider on its own: the value, and the tokens on the way to it, are not in a log at DEBUG, a repr, an error with its frames, a pickle.
+"""Each provider on its own: the value, and the tokens on the way to it, are in no log at DEBUG, repr, error with its frames, or pickle.
 
 Each way of leaking has a positive control: without our care, the libraries do write it down.
 """
