@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from spark_pd.errors import SecretError
@@ -36,12 +37,20 @@ def channel_to(
 ) -> PagerDutyChannel:
     """A channel to another place than the settings', on the same way."""
     proxy = None if settings.proxy is None else _late(settings.proxy, settings, spark)
-    network = Network(proxy=proxy, ca_bundle=settings.ca_bundle)
+    network = Network(proxy=proxy, ca_bundle=_with_home(settings.ca_bundle))
     directory = None
     if settings.rest_token is not None:
         token = _late(settings.rest_token, settings, spark)
         directory = Directory(rest_url(settings.region, settings.rest_url), token=token, network=network)
     return PagerDutyChannel(NAME, endpoint=endpoint, key=key, reference=reference, network=network, directory=directory)
+
+
+def _with_home(path: str | None) -> str | None:
+    """The path with the home directory for `~`, where there is one."""
+    try:
+        return path and str(Path(path).expanduser())
+    except RuntimeError:
+        return path
 
 
 def _late(source: Secret | SecretReference | None, settings: Settings, spark: Any) -> Callable[[], Secret]:

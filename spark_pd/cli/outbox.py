@@ -69,6 +69,7 @@ def show(id: str, as_json: bool, config_file: Path | None, conf: dict[str, str])
     fields = _fields(entry) | {
         "summary": entry.alert.summary,
         "severity": entry.alert.severity,
+        "change": entry.alert.change,
         "source": entry.alert.source,
         "component": entry.alert.component,
         "group": entry.alert.group,

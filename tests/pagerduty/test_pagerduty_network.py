@@ -181,6 +181,12 @@ def test_a_certificate_for_another_name_is_not_trusted(far: Sandbox, proxy: Prox
     assert "certificate is not trusted" in delivery.reason
 
 
+def test_a_ca_bundle_may_be_in_the_home_directory(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
+    with Sandbox(key=KEY, tls=True) as sandbox:
+        monkeypatch.setenv("HOME", str(sandbox.ca_file.parent))
+        assert delivered(make_alert(), sandbox.url, ca_bundle=f"~/{sandbox.ca_file.name}").status == "sent"
+
+
 @pytest.mark.parametrize("way", ["setting", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_a_ca_bundle_comes_from_the_settings_or_the_environment(monkeypatch: pytest.MonkeyPatch, make_alert: Make, way: str) -> None:
     with Sandbox(key=KEY, tls=True) as sandbox:
