@@ -11,6 +11,7 @@ import base64
 import http.client
 import json
 import logging
+import os
 import pickle
 import sys
 import threading
@@ -34,6 +35,7 @@ from spark_pd.outbox import Outbox
 from spark_pd.sandbox import Sandbox
 from spark_pd.secrets.quiet import TELLTALES
 from spark_pd.settings import Settings, load_settings
+from spark_pd.testing import STATE_HOME
 from tests.pagerduty.proxy import proxy_to
 from tests.pagerduty.test_pagerduty_channel import answering
 from tests.secrets.conftest import SECRET_KEY, SESSION_TOKEN
@@ -220,6 +222,12 @@ def live(
     return [settings, settings.describe(), channel, vars(channel), dispatcher, vars(dispatcher), submission, found, world], deliveries
 
 
+def written(folder: Path) -> list[Path]:
+    """Every file below the test's folder and the user's state, but for those that the secrets were given in."""
+    roots = [each for each in folder.iterdir() if each.name not in ("given", "installed")] + [Path(os.environ[STATE_HOME])]
+    return [path for root in roots for path in root.rglob("*") if path.is_file()]
+
+
 def of_exceptions(deliveries: tuple[Delivery, ...]) -> str:
     """What a strict run raises, and all that hangs on to it."""
     try:
@@ -260,7 +268,7 @@ def test_no_secret_is_found_anywhere(
         "logs": "\n".join(formatter.format(record) + repr(vars(record)) for record in records),
         "stdout": printed.out,
         "stderr": printed.err,
-        "files": "\n".join(f"{path} {path.read_bytes()!r}" for path in folder.rglob("*") if path.is_file()),
+        "files": "\n".join(f"{path} {path.read_bytes()!r}" for path in written(tmp_path)),
         "objects": "\n".join(f"{each} {each!r}" for each in [*objects[:-1], *deliveries]),
         "exceptions": of_exceptions(deliveries),
         "pickles": repr([pickle.dumps(each) for each in (objects[0], objects[2], deliveries)]),
