@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 RuleType: TypeAlias = Literal["row_dq", "agg_dq", "query_dq"]
 Action: TypeAlias = Literal["ignore", "drop", "fail"]
@@ -211,6 +211,8 @@ class Alert:
     at: datetime
     """When it was found, aware."""
     links: tuple[Link, ...] = ()
+    change: bool = False
+    """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +262,21 @@ class Channel(Protocol):
 
         `failed` means that another try may help, `dead` that the alert was refused for good. With `only_to`, a fingerprint, nothing is
         sent unless the key has it.
+        """
+
+
+@runtime_checkable
+class ConfirmingChannel(Channel, Protocol):
+    """A channel that can be asked what became of an alert once it was accepted."""
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it is set up to be asked."""
+
+    def confirm(self, alert: Alert, *, until: float) -> str | None:
+        """What is wrong with an alert that was accepted, or why that is not known; None where somebody is told of it.
+
+        It may take until `until` (time.monotonic's clock), and never raises.
         """
 
 

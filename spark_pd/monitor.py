@@ -10,23 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
+from spark_pd.channels import channel_of
 from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Guard, Markers
 from spark_pd.errors import UsageError
 from spark_pd.gate import Gate
-from spark_pd.model import Rule, Secret, SecretContext, SecretReference, Subject, normalized_table
+from spark_pd.model import Rule, Subject, normalized_table
 from spark_pd.mutes import Mutes, MutesFile, parse_windows
 from spark_pd.outbox import Outbox, open_outbox
 from spark_pd.outbox.dead_letters import died_since
-from spark_pd.pagerduty import PagerDutyChannel, endpoint
+from spark_pd.pagerduty import PagerDutyChannel
 from spark_pd.policy import PagingPolicy
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
-from spark_pd.secrets import resolve
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.state import state_of
-from spark_pd.triggers import TriggerPolicy
+from spark_pd.triggers import LIFECYCLE, TriggerPolicy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -102,12 +102,13 @@ class Monitor:
             severity=settings.severity,
             error_drop_threshold=settings.error_drop_threshold,
             page_on_unknown=settings.on_unknown == "page",
+            changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
         )
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        channels, outbox = self._channels(), self._outbox()
-        self._gate = self._gated(channels, outbox)
+        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
+        self._gate = self._gated(channel, outbox)
         self._guard = Guard(
             watching=settings.enabled,
             markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
@@ -116,29 +117,17 @@ class Monitor:
             severity=settings.severity["failure"],
             application=self._application,
             application_id=self._application_id,
-            address=channels[0].address,
+            address=channel.address,
         )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
 
-    def _channels(self) -> tuple[PagerDutyChannel, ...]:
-        source = self._settings.integration_key
-        return (
-            PagerDutyChannel(
-                "pagerduty",
-                endpoint=endpoint(self._settings.region, self._settings.url),
-                key=self._key,
-                reference=source if isinstance(source, SecretReference) else None,
-                retry_throttled=not self._settings.rate,
-            ),
-        )
-
-    def _gated(self, channels: Sequence[PagerDutyChannel], outbox: Outbox | None) -> Gate:
+    def _gated(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Gate:
         """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
         settings = self._settings
         dispatcher = Dispatcher(
-            channels,
+            [channel],
             suppressed=None if settings.enabled else NOT_ENABLED,
             outbox=outbox,
             limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
@@ -158,8 +147,8 @@ class Monitor:
         )
         if outbox is None:
             return Gate(dispatcher, policy=policy, mutes=mutes)
-        state = state_of(outbox, channels[0].address)
-        died = functools.partial(died_since, outbox.folder, channels[0].name)
+        state = state_of(outbox, channel.address)
+        died = functools.partial(died_since, outbox.folder, channel.name)
         return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
 
     def _outbox(self) -> Outbox | None:
@@ -169,15 +158,6 @@ class Monitor:
         if outbox is None:
             _log.warning("there is no home directory for an outbox, so alerts that cannot be sent are lost: set spark.pd.outbox.path")
         return outbox
-
-    def _key(self) -> Secret:
-        """The integration key, resolved when something is delivered. Raises SecretError."""
-        settings = self._settings
-        context = SecretContext(
-            spark=self._spark, databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url
-        )
-        assert settings.integration_key is not None  # enabled settings have one
-        return resolve(settings.integration_key, context=context)
 
     @property
     def settings(self) -> Settings:

@@ -16,6 +16,8 @@ from typing import Any
 from spark_pd.model import Alert, AlertState, Decision, Link, Outcome, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
 from spark_pd.rules import NO_RULES
 
+LIFECYCLE = frozenset({"start", "completion"})
+"""Triggers that tell of a run, good or bad, and so may be told as changes."""
 RULES_IN_DETAILS = 50
 RULES_IN_SUMMARY = 3
 
@@ -28,6 +30,8 @@ class TriggerPolicy:
     severity: Mapping[str, Severity]
     error_drop_threshold: float
     page_on_unknown: bool = False
+    changes: frozenset[str] = frozenset()
+    """Triggers whose alerts are changes: they open and close nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +100,13 @@ def _known(stats: RunStats | None) -> tuple[int, int]:
 
 
 def _start(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
-    return "firing", "the run started; its verdict closes it"
+    return "firing", "the run started, which is told as a change" if "start" in policy.changes else "the run started; its verdict closes it"
 
 
 def _completion(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
     if facts.status in ("passed", "unknown"):
-        return "firing", "the run completed; the next run's start closes it"
+        told = "the run completed, which is told as a change"
+        return "firing", told if "completion" in policy.changes else "the run completed; the next run's start closes it"
     return "none", f"the run did not complete: it {_ended(facts.status)}"
 
 
@@ -244,6 +249,7 @@ def _alert(facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertSta
         group=subject.product_id,
         at=facts.ended_at,
         links=facts.links,
+        change=trigger in policy.changes,
     )
 
 

@@ -22,6 +22,7 @@ class _Commands(click.Group):
     """A group whose commands may raise spark_pd's errors: each becomes one message and exit code 2, with no traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except SparkPdError as error:

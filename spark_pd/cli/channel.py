@@ -10,7 +10,7 @@ import click
 
 from spark_pd.cli.progress import working
 from spark_pd.errors import SettingsError
-from spark_pd.model import Alert, AlertState, Delivery, Secret, SecretContext, SecretReference
+from spark_pd.model import Alert, AlertState, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,29 +18,38 @@ if TYPE_CHECKING:
     from spark_pd.pagerduty import PagerDutyChannel
     from spark_pd.settings import Settings
 
-NAME = "pagerduty"  # as the monitor names its channel
-
-
-def secret_context(settings: Settings) -> SecretContext:
-    """What secret providers need of the settings."""
-    return SecretContext(databricks_workspace_url=settings.databricks_workspace_url, cerberus_url=settings.cerberus_url)
-
 
 def channel_of(settings: Settings) -> PagerDutyChannel:
     """The channel of the settings, enabled or not: who types a command means it. Raises SettingsError where there is no key."""
-    from spark_pd.pagerduty import PagerDutyChannel, endpoint
-    from spark_pd.secrets import resolve
+    from spark_pd import channels
     from spark_pd.settings import user_config
 
-    source = settings.integration_key
-    if source is None:
+    if settings.integration_key is None:
         raise SettingsError([f"there is no integration key: set {user_config.se_notifications_pagerduty_integration_key}"])
+    return channels.channel_of(settings)
 
-    def key() -> Secret:
-        return resolve(source, context=secret_context(settings))
 
-    reference = source if isinstance(source, SecretReference) else None
-    return PagerDutyChannel(NAME, endpoint=endpoint(settings.region, settings.url), key=key, reference=reference)
+LOOK = 20.0  # seconds for asking PagerDuty's REST API
+
+
+def confirmed(channel: PagerDutyChannel, alert: Alert) -> bool:
+    """Ask PagerDuty what became of an accepted alert, where there is a REST token, and print it. False where something is wrong."""
+    if not channel.confirms:
+        return True
+    with working(f"asking PagerDuty for its incident, {LOOK:g} s at most"):
+        problem = channel.confirm(alert, until=time.monotonic() + LOOK)
+    click.echo("PagerDuty has the incident" if problem is None else f"It was accepted, but {problem}")
+    return problem is None
+
+
+def in_service(channel: PagerDutyChannel) -> bool:
+    """Ask PagerDuty for the key's service, where there is a REST token, and print how it is. False where it opens no incidents."""
+    if not channel.confirms:
+        return True
+    with working(f"asking PagerDuty for the key's service, {LOOK:g} s at most"):
+        good, sentence = channel.state(until=time.monotonic() + LOOK)
+    click.echo(sentence)
+    return good
 
 
 def by_hand(dedup_key: str, state: AlertState, *, source: str) -> Alert:

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from spark_pd.cli.channel import by_hand, channel_of, sent
+from spark_pd.cli.channel import by_hand, channel_of, in_service, sent
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.model import DEDUP_KEY_LIMIT
 
+EXAMPLE = "spark_pd/prod/sales/sales.orders/failure"
 PATIENCE = 10.0  # seconds, at least: who types a command can wait
 
 
 def _dedup_key(ctx: click.Context, param: click.Parameter, given: str) -> str:
     if not given.strip() or len(given) > DEDUP_KEY_LIMIT:
-        raise click.BadParameter(f"expected 1 to {DEDUP_KEY_LIMIT} characters, such as spark_pd/prod/sales/sales.orders/failure")
+        raise click.BadParameter(f"expected 1 to {DEDUP_KEY_LIMIT} characters, such as {EXAMPLE}")
     return given
 
 
-@click.command(
-    epilog="""\b
+def _about_an_incident(command: Callable[..., None]) -> click.Command:
+    """A command with the argument DEDUP_KEY and the options of the settings, named as its function is."""
+    epilog = f"""\b
 Example:
-  spark-pd ack spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
+  spark-pd {command.__name__} {EXAMPLE} --config-file pagerduty.yaml
 
 Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
-)
-@click.argument("dedup_key", callback=_dedup_key)
-@settings_options
-@click.pass_context
+    argument = click.argument("dedup_key", callback=_dedup_key)
+    return click.command(epilog=epilog)(argument(settings_options(click.pass_context(command))))
+
+
+@_about_an_incident
 def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
     """Acknowledge the open incident with DEDUP_KEY: PagerDuty stops to escalate it.
 
@@ -41,16 +45,7 @@ def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict
     ctx.exit(0 if sent("acknowledge", _seconds(settings.deadline), lambda until: channel.acknowledge(alert, deadline=until)) else 1)
 
 
-@click.command(
-    epilog="""\b
-Example:
-  spark-pd resolve spark_pd/prod/sales/sales.orders/failure --config-file pagerduty.yaml
-
-Exit codes: 0 accepted; 1 not delivered; 2 usage or settings."""
-)
-@click.argument("dedup_key", callback=_dedup_key)
-@settings_options
-@click.pass_context
+@_about_an_incident
 def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict[str, str]) -> None:
     """Resolve the open incident with DEDUP_KEY, and drop older alerts for it that wait in the outbox.
 
@@ -81,14 +76,15 @@ Examples:
   spark-pd check-key --config-file pagerduty.yaml
   spark-pd check-key --conf spark.expectations.notifications.pagerduty.integration.key=env:PAGERDUTY_KEY
 
-Exit codes: 0 the key works; 1 it does not, or PagerDuty did not answer; 2 usage or settings.""",
+Exit codes: 0 the key works; 1 it does not, its service opens no incidents, or PagerDuty did not answer; 2 usage or settings.""",
 )
 @settings_options
 @click.pass_context
 def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]) -> None:
     """Prove that the integration key works, without paging anybody.
 
-    It resolves an incident that there never was, which PagerDuty accepts from a good key only, and ignores.
+    It resolves an incident that there never was, which PagerDuty accepts from a good key only, and ignores. With spark.pd.rest.token,
+    it also asks whether the key's service is disabled or in maintenance.
     """
     settings = settings_from(config_file, conf)
     channel = channel_of(settings)
@@ -96,7 +92,7 @@ def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]
     alert = by_hand(f"spark_pd/check-key/{uuid.uuid4()}", "resolved", source="spark-pd check-key")
     works = sent("check-key", _seconds(settings.deadline), lambda until: channel.deliver(alert, deadline=until))
     click.echo("The key works." if works else "It is not proven that the key works.")
-    ctx.exit(0 if works else 1)
+    ctx.exit(0 if works and in_service(channel) else 1)
 
 
 def _seconds(deadline: float) -> float:

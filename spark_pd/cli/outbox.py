@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spark_pd.cli.channel import NAME, channel_of, secret_context
+from spark_pd.cli.channel import channel_of
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.cli.progress import working
 from spark_pd.errors import SecretError, UsageError
@@ -85,6 +85,7 @@ def show(id: str, as_json: bool, config_file: Path | None, conf: dict[str, str])
     fields = _fields(entry) | {
         "summary": entry.alert.summary,
         "severity": entry.alert.severity,
+        "change": entry.alert.change,
         "source": entry.alert.source,
         "component": entry.alert.component,
         "group": entry.alert.group,
@@ -214,6 +215,8 @@ class Routes:
         self._found: dict[str, Channel | str] = {}
 
     def route(self, entry: Entry) -> Channel | str:
+        """The channel that an entry may go to, or why it stays."""
+        from spark_pd.channels import NAME
         from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
 
         address, own = entry.address, self._own
@@ -240,14 +243,18 @@ class Routes:
         return self._found[place]
 
     def _looked_up(self, reference: str, endpoint: str) -> Channel | str:
-        from spark_pd.pagerduty import PagerDutyChannel
+        from spark_pd.channels import channel_to, secret_context
         from spark_pd.pagerduty import endpoint as endpoint_of
+        from spark_pd.pagerduty import host, is_loopback
         from spark_pd.secrets import parse_reference, resolve
 
         # The outbox is a folder that others may be able to write to: a key goes nowhere just because a file there says so.
         trusted = {endpoint_of("us"), endpoint_of("eu"), endpoint_of(self._settings.region, self._settings.url)}
         if endpoint not in trusted:
             return f"it is for {endpoint}, which is neither PagerDuty's own nor that of the settings"
+        allowed = self._settings.allowed_hosts
+        if allowed is not None and host(endpoint) not in allowed and not is_loopback(endpoint):
+            return f"it is for {endpoint}, which is not in spark.pd.allowed_hosts"
         source = parse_reference(reference)
         if not isinstance(source, SecretReference):
             return f"{reference} is no reference that is known here"
@@ -255,7 +262,7 @@ class Routes:
             secret = resolve(source, context=secret_context(self._settings))
         except SecretError as error:
             return str(error)
-        return self._pace.channel(PagerDutyChannel(NAME, endpoint=endpoint, key=lambda: secret))
+        return self._pace.channel(channel_to(self._settings, endpoint=endpoint, key=lambda: secret))
 
 
 def _wait(seconds: float) -> bool:

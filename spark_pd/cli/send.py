@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spark_pd.cli.channel import channel_of
+from spark_pd.cli.channel import channel_of, confirmed
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.cli.progress import working
 from spark_pd.errors import SettingsError
@@ -33,7 +33,7 @@ Examples:
   spark-pd test --conf spark.expectations.notifications.pagerduty.enabled=true \\
                 --conf spark.expectations.notifications.pagerduty.integration.key=env:PAGERDUTY_KEY
 
-Exit codes: 0 opened and resolved; 1 not delivered; 2 usage or settings.""",
+Exit codes: 0 opened and resolved; 1 not delivered, or no incident; 2 usage or settings.""",
 )
 @click.option("--severity", type=click.Choice(SEVERITIES), default="info", show_default=True, help="The test incident's severity.")
 @settings_options
@@ -42,7 +42,8 @@ def send(ctx: click.Context, severity: Severity, config_file: Path | None, conf:
     """Open a test incident with the configured settings, and resolve it.
 
     It is a real incident on the service that the integration key belongs to, about the table "spark_pd test", and whoever is on call
-    there may be told of it. Every call of this command is an incident of its own.
+    there may be told of it. Every call of this command is an incident of its own. With spark.pd.rest.token, it also asks whether the
+    incident is there.
     """
     settings = settings_from(config_file, conf)
     channel = _channel(settings)
@@ -52,8 +53,9 @@ def send(ctx: click.Context, severity: Severity, config_file: Path | None, conf:
     # An answer that never came may still mean an open incident: only a refusal says that there is nothing to resolve.
     if opened.status != "sent" and opened.status_code is not None:
         ctx.exit(1)
+    there = opened.status != "sent" or confirmed(channel, opening)
     resolved = _deliver(channel, resolving, settings.deadline)
-    if opened.status == resolved.status == "sent":
+    if opened.status == resolved.status == "sent" and there:
         click.echo(f"Opened and resolved: {opening.dedup_key}")
     else:
         ctx.exit(1)

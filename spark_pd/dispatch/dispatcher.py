@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from spark_pd.dispatch import leaving
+from spark_pd.dispatch.confirming import Confirmer
 from spark_pd.dispatch.keeper import Keeper
 from spark_pd.dispatch.limits import Limits, Pace
 from spark_pd.dispatch.paced import PacedChannel, again
@@ -22,6 +23,7 @@ from spark_pd.outbox import Outbox
 _MARGIN = 0.2  # seconds, at most, that a channel's deadline lies before the task's: its own account of a failure says more than ours
 _RESCUE = 1.0  # seconds for an alert that is to be left in the outbox, which could not keep it
 NO_LIMITS = Limits()
+NOTHING_TO_RESOLVE = "it was told as a change (spark.pd.lifecycle.as=change), which opened no incident, so there is nothing to resolve"
 OUTBOX_ONLY = "spark.pd.deadline is 0, so runs send nothing: spark-pd outbox replay does"
 
 
@@ -48,6 +50,7 @@ class Dispatcher:
         self._paces: dict[int, Pace] = {}  # by process
         self._workers: dict[int, Worker] = {}  # by process
         self._keepers: dict[int, Keeper] = {}  # by process
+        self._confirmers: dict[int, Confirmer] = {}  # by process
 
     def __repr__(self) -> str:
         state = f", suppressed={self._suppressed!r}" if self._suppressed is not None else ""
@@ -62,13 +65,8 @@ class Dispatcher:
         if self._suppressed is not None:
             for task in tasks:
                 task.conclude("suppressed", self._suppressed)
-        elif tasks:
-            ordered = in_order(tasks)
-            if self._outbox is not None:
-                ordered = self._kept(ordered)
-            if ordered:
-                leaving.tell(self)
-                self._worker().take(ordered)
+        else:
+            self._take(tasks)
         return Submission(tasks, relieve=lambda: self._worker().relieve())
 
     def flush(self, seconds: float) -> None:
@@ -80,6 +78,8 @@ class Dispatcher:
             self._keepers[os.getpid()].join(until)
         if os.getpid() in self._paces:
             self._tell_storms(until)
+        if os.getpid() in self._confirmers:
+            self._confirmers[os.getpid()].join(until)
 
     def _tell_storms(self, until: float) -> None:
         """Tell what no outbox remembers, in a thread: a resolver that hangs may not hold who waits here."""
@@ -95,6 +95,18 @@ class Dispatcher:
         with suppress(RuntimeError):  # the interpreter ends, and gives no more threads
             thread.start()
             thread.join(max(0.0, until - time.monotonic()))
+
+    def _take(self, tasks: list[Task]) -> None:
+        """Keep these and have them sent, but for those that have nothing to tell."""
+        for task in tasks:
+            if task.alert.change and task.alert.state == "resolved":
+                task.conclude("suppressed", NOTHING_TO_RESOLVE)
+        ordered = in_order(task for task in tasks if task.delivery is None)
+        if ordered and self._outbox is not None:
+            ordered = self._kept(ordered)
+        if ordered:
+            leaving.tell(self)
+            self._worker().take(ordered)
 
     def _kept(self, tasks: list[Task]) -> list[Task]:
         """The tasks that are to be sent now, after all were put into the outbox."""
@@ -156,6 +168,8 @@ class Dispatcher:
         if task.unkept is not None:
             delivery = replace(delivery, reason=f"{delivery.reason}; the outbox could not keep it: {task.unkept}")
         task.settle(delivery)
+        if delivery.status == "sent":
+            self._confirmers.setdefault(os.getpid(), Confirmer()).take(task)
         return None
 
     @staticmethod
@@ -170,12 +184,12 @@ class Dispatcher:
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:
-    """Firing before resolved, since opening an incident is what matters when time is short; each dedup key's own order stays as it is."""
+    """What opens an incident first, since that matters most when time is short; each dedup key's own order stays as it is."""
     first: list[Task] = []
     rest: list[Task] = []
     waiting: set[str] = set()
     for task in tasks:
-        if task.alert.state == "firing" and task.alert.dedup_key not in waiting:
+        if task.alert.state == "firing" and not task.alert.change and task.alert.dedup_key not in waiting:
             first.append(task)
         else:
             waiting.add(task.alert.dedup_key)

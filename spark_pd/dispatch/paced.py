@@ -94,7 +94,9 @@ class PacedChannel:
         address = self._channel.address()
         if self.barred is not None or (only_to is not None and address.fingerprint not in (None, only_to)):
             return self._channel.deliver(alert, deadline=deadline, only_to=only_to)  # which says why it sends nothing
-        line = line_of(self.name, alert.dedup_key)
+        if alert.change:  # it is no incident: nothing supersedes it, and no storm has it for a member
+            return self._send(alert, deadline, only_to, regardless=regardless)
+        line = line_of(self.name, alert)
         left = [storm for storm in self._storms() if storm.leave(alert, line)]
         if kept and (repeat := self._repeats(alert, line)) is not None:
             return Delivery(alert=alert, channel=self.name, status="sent", reason=repeat)
@@ -141,7 +143,7 @@ class PacedChannel:
     def _send(self, alert: Alert, deadline: float, only_to: str | None, *, regardless: bool = False) -> Delivery:
         """Have the channel send it, with a token."""
         key = self._key()
-        wait = 0.0 if regardless else self._limiter.take(key, urgent=alert.state == "firing")
+        wait = 0.0 if regardless else self._limiter.take(key, urgent=alert.state == "firing" and not alert.change)
         if wait > 0:
             return Delivery(alert=alert, channel=self.name, status="failed", reason=NO_TOKEN, retry_after=wait)
         delivery = self._channel.deliver(alert, deadline=deadline, only_to=only_to)

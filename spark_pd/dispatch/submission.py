@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from spark_pd.model import Alert, Channel, Delivery, DeliveryStatus
 from spark_pd.outbox import Entry
@@ -27,8 +28,14 @@ class Task:
         """Its entry in the outbox, where it has one."""
         self.unkept: str | None = None
         """Why the outbox could not keep it, where it should have."""
+        self._reported = False
         self._lock = threading.Lock()
         self._settled = threading.Event()
+
+    @property
+    def channel_name(self) -> str:
+        """The channel's name; `none` where there is no channel."""
+        return self.channel.name if self.channel is not None else "none"
 
     def settle(self, delivery: Delivery) -> None:
         """Make that the delivery, and log it, unless there is one already: what was reported once does not change."""
@@ -54,8 +61,13 @@ class Task:
 
     def conclude(self, status: DeliveryStatus, reason: str) -> None:
         """Settle it without having asked the channel."""
-        channel = self.channel.name if self.channel is not None else "none"
-        self.settle(Delivery(alert=self.alert, channel=channel, status=status, reason=reason))
+        self.settle(Delivery(alert=self.alert, channel=self.channel_name, status=status, reason=reason))
+
+    def amend(self, found: str) -> None:
+        """Add to the delivery's reason what came to light after it, unless somebody has read it already."""
+        with self._lock:
+            if self.delivery is not None and not self._reported:
+                self.delivery = replace(self.delivery, reason=f"{self.delivery.reason}, but {found}")
 
     def not_sent(self, reason: str) -> None:
         """Settle it as not sent this time: `queued` where the outbox has it, else `failed`."""
@@ -78,7 +90,9 @@ class Task:
             self.expire()
         # Between `delivery` and `_settled` lies only a log line, so there is one now.
         assert self.delivery is not None
-        return self.delivery
+        with self._lock:
+            self._reported = True
+            return self.delivery
 
 
 class Submission:

@@ -6,12 +6,12 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from spark_pd.outbox.entry import line_of, parse_name
+from spark_pd.outbox.entry import incident_line, parse_name
 
 
 def died_since(outbox: Path, channel: str, dedup_key: str, since: datetime) -> bool:
     """Whether there is a dead letter of this incident from `since` on, by the names of the files alone. Never raises."""
-    line, earliest = line_of(channel, dedup_key), int(since.timestamp() * 1e9)
+    line, earliest = incident_line(channel, dedup_key), int(since.timestamp() * 1e9)
     with suppress(OSError):
         names = [parse_name(path.name) for path in (outbox / "dead").iterdir() if line in path.name]
         return any(name is not None and name.line == line and name.stamp >= earliest for name in names)

@@ -38,8 +38,8 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """What the entries of one incident on one channel have in common."""
-        return line_of(self.address.channel, self.alert.dedup_key)
+        """What the entries of one incident on one channel have in common; a change has a line of its own."""
+        return line_of(self.address.channel, self.alert)
 
     @property
     def name(self) -> str:
@@ -76,8 +76,16 @@ def parse_name(name: str) -> FileName | None:
     return None if match is None else FileName(name, int(match["stamp"]), match["line"], match["id"])
 
 
-def line_of(channel: str, dedup_key: str) -> str:
-    """The line of an incident on a channel: 16 hex digits that stand for both names."""
+def line_of(channel: str, alert: Alert) -> str:
+    """The line of an alert's incident on a channel: 16 hex digits that stand for both names.
+
+    No change takes another one's place, so each has a line of its own, told by its time.
+    """
+    return incident_line(channel, alert.dedup_key + (f"\0{alert.at.isoformat()}" if alert.change else ""))
+
+
+def incident_line(channel: str, dedup_key: str) -> str:
+    """The line of all alerts of an incident on a channel."""
     return hashlib.sha256(f"{channel}\0{dedup_key}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -133,6 +141,7 @@ def _fields(entry: Entry, details: object) -> dict[str, Any]:
             "group": alert.group,
             "at": alert.at.isoformat(),
             "links": [[link.href, link.text] for link in alert.links],
+            "change": alert.change,
         },
     }
 
@@ -165,6 +174,7 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
             group=_optional(alert["group"]),
             at=datetime.fromisoformat(alert["at"]),
             links=tuple(Link(_text(href), _text(text)) for href, text in alert["links"]),
+            change=alert.get("change") is True,
         ),
     )
     if parse_name(entry.name) is None:

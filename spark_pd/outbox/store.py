@@ -89,7 +89,7 @@ class Outbox:
             if count >= self._most_files or size >= self._most_bytes:
                 kept.append(f"it is full: {count} alerts wait in {self.folder}")
                 continue
-            line = line_of(address.channel, alert.dedup_key)
+            line = line_of(address.channel, alert)
             # Where the clock stood back, or another machine's is ahead, what comes later still sorts behind.
             stamp = min(max(self._clock(), last.get(line, -1) + 1, 0), 10**20 - 1)
             last[line] = stamp

@@ -4,8 +4,26 @@ alert -> event -> bytes -> HTTP -> verdict -> delivery
 """
 
 from spark_pd.pagerduty.channel import ANOTHER_KEY, THROTTLED, PagerDutyChannel
-from spark_pd.pagerduty.endpoint import endpoint, is_loopback
-from spark_pd.pagerduty.event import encode, event
+from spark_pd.pagerduty.directory import Directory
+from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback, rest_url
+from spark_pd.pagerduty.event import change_event, encode, event
+from spark_pd.pagerduty.network import Network
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 
-__all__ = ["ANOTHER_KEY", "THROTTLED", "Answer", "PagerDutyChannel", "Verdict", "encode", "endpoint", "event", "is_loopback", "verdict"]
+__all__ = [
+    "ANOTHER_KEY",
+    "THROTTLED",
+    "Answer",
+    "Directory",
+    "Network",
+    "PagerDutyChannel",
+    "Verdict",
+    "change_event",
+    "encode",
+    "endpoint",
+    "event",
+    "host",
+    "is_loopback",
+    "rest_url",
+    "verdict",
+]

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from spark_pd.errors import SecretError
 from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
-from spark_pd.pagerduty.endpoint import host, is_loopback
-from spark_pd.pagerduty.event import Event, encode, event
+from spark_pd.pagerduty.directory import Directory
+from spark_pd.pagerduty.endpoint import change_endpoint, host, is_loopback
+from spark_pd.pagerduty.event import Event, change_event, dedup_key_of, encode, event
+from spark_pd.pagerduty.network import Network, Way
+from spark_pd.pagerduty.reconciliation import reconcile, state_of
 from spark_pd.pagerduty.transport import attempt, new_session
 from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
 from spark_pd.scrub import one_line
@@ -36,7 +39,8 @@ class PagerDutyChannel:
     """Sends alerts to one PagerDuty integration.
 
     `key` is called at each delivery, and for `address` where that costs no network; `reference` is where it finds the key, None for a
-    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave. With `only_loopback`, or where the environment has
+    literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave, `network` the way there; with a
+    `directory`, it can be asked what became of accepted alerts. With `only_loopback`, or where the environment has
     SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Without `retry_throttled` a 429 is no matter for it: whoever
     limits what is sent with the key tries again. Making one does no I/O. A pickled copy has neither key nor connections.
     """
@@ -51,6 +55,8 @@ class PagerDutyChannel:
         client: str = "spark_pd",
         only_loopback: bool = False,
         retry_throttled: bool = True,
+        network: Network | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
@@ -59,6 +65,8 @@ class PagerDutyChannel:
         self._client = client
         self._only_loopback = only_loopback
         self._retry_throttled = retry_throttled
+        self._network = network or Network()
+        self._directory = directory
         self._fingerprint: str | None = None
         self._sessions = threading.local()
 
@@ -99,6 +107,24 @@ class PagerDutyChannel:
         """Acknowledge the alert's incident: PagerDuty stops to escalate it. As `deliver` in all else."""
         return self._deliver(alert, deadline, acknowledge=True)
 
+    @property
+    def confirms(self) -> bool:
+        """Whether it has a directory to ask."""
+        return self._directory is not None
+
+    def confirm(self, alert: Alert, *, until: float) -> str | None:
+        """What is wrong with an alert that PagerDuty accepted, or why that is not known; None where it has an incident."""
+        if self._directory is None:
+            return None
+        barred = self._barred_from(self._directory.url)
+        return barred or reconcile(self._directory, self._key, dedup_key_of(alert), alert.at, until=until)
+
+    def state(self, *, until: float) -> tuple[bool, str]:
+        """Whether the service of the key opens incidents, and a sentence that says so. Only for a channel that `confirms`."""
+        assert self._directory is not None
+        barred = self._barred_from(self._directory.url)
+        return (False, barred) if barred else state_of(self._directory, self._key, until=until)
+
     def _deliver(self, alert: Alert, deadline: float, *, only_to: str | None = None, acknowledge: bool = False) -> Delivery:
         try:
             problem = self.barred
@@ -115,16 +141,28 @@ class PagerDutyChannel:
             # Its message may hold the key, so its class has to do.
             return self._not_sent(alert, f"no integration key: {type(error).__qualname__} while it was resolved")
         try:
-            return self._sent(alert, event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), deadline)
+            way = self._network.way_to(self._endpoint)
+        except SecretError as error:
+            return self._not_sent(alert, f"no proxy: {one_line(str(error), _REASON_LIMIT)}")
+        except Exception as error:
+            return self._not_sent(alert, f"no proxy: {type(error).__qualname__} while its URL was resolved")
+        try:
+            if alert.change:
+                return self._sent(alert, change_endpoint(self._endpoint), change_event(alert, routing_key=key), way, deadline)
+            made = event(alert, routing_key=key, client=self._client, acknowledge=acknowledge)
+            return self._sent(alert, self._endpoint, made, way, deadline)
         except Exception as error:
             return self._not_sent(alert, f"{type(error).__qualname__} while the event was made or sent")
 
     @property
     def barred(self) -> str | None:
         """Why this channel may send nothing at all; None where it may."""
-        if is_loopback(self._endpoint):
+        return self._barred_from(self._endpoint)
+
+    def _barred_from(self, url: str) -> str | None:
+        if is_loopback(url):
             return None
-        where = host(self._endpoint) or "the endpoint"
+        where = host(url) or "the endpoint"
         if os.environ.get(LOOPBACK_ONLY):
             return (
                 f"{where} is not on this machine, and {LOOPBACK_ONLY} is set: mark a test that may send with @pytest.mark.spark_pd_network"
@@ -133,10 +171,10 @@ class PagerDutyChannel:
             return f"{where} is not on this machine, and this channel sends to loopback only (only_loopback=True)"
         return None
 
-    def _sent(self, alert: Alert, made: Event, deadline: float) -> Delivery:
+    def _sent(self, alert: Alert, url: str, made: Event, way: Way, deadline: float) -> Delivery:
         from tenacity import Retrying, retry_if_result, stop_before_delay
 
-        sending = _Sending(self._open(), self._endpoint, made, deadline)
+        sending = _Sending(self._open(), url, made, way, deadline)
         left = deadline - time.monotonic()
         if left <= 0:
             return self._not_sent(alert, "its time was over before it could be sent")
@@ -176,16 +214,18 @@ class PagerDutyChannel:
 class _Sending:
     """The tries of one event: how many there were, the last status, and whether it was made smaller."""
 
-    def __init__(self, session: Session, url: str, event: dict[str, Any], deadline: float) -> None:
+    def __init__(self, session: Session, url: str, event: dict[str, Any], way: Way, deadline: float) -> None:
         self.attempts = 0
         self.status_code: int | None = None
         self._session = session
         self._url = url
         self._event = event
+        self._way = way
         self._body = encode(event)
         self._deadline = deadline
 
     def attempt(self) -> Verdict:
+        """Post the event once, and where it was too large, once more and smaller. What is to be done next."""
         said = self._try(shrunk=False)
         if said.action != "shrink":
             return said
@@ -194,7 +234,7 @@ class _Sending:
 
     def _try(self, *, shrunk: bool) -> Verdict:
         self.attempts += 1
-        outcome = attempt(self._session, self._url, self._body, deadline=self._deadline)
+        outcome = attempt(self._session, self._url, self._body, way=self._way, deadline=self._deadline)
         self.status_code = None
         if isinstance(outcome, Answer):
             self.status_code = outcome.status_code

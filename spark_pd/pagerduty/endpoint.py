@@ -1,4 +1,4 @@
-"""Where events go: PagerDuty's region, or a URL of the user's own."""
+"""Where events go and where the REST API is: PagerDuty's region, or a URL of the user's own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from spark_pd import hosts
 from spark_pd.errors import SettingsError
 
 PATH = "/v2/enqueue"
-_REGIONS = {"us": "https://events.pagerduty.com", "eu": "https://events.eu.pagerduty.com"}
+CHANGE_PATH = "/v2/change/enqueue"
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
@@ -20,9 +21,9 @@ def endpoint(region: str, url: str | None = None) -> str:
     user info, a query or a fragment. The message never shows the URL: a secret may be in it.
     """
     if url is None or not url.strip():
-        if region not in _REGIONS:
+        if region not in hosts.EVENTS:
             raise SettingsError([f"unknown PagerDuty region {region!r}: expected us or eu"])
-        return _REGIONS[region] + PATH
+        return f"https://{hosts.EVENTS[region]}{PATH}"
     problem = _problem(url.strip())
     if problem is not None:
         raise SettingsError(
@@ -30,6 +31,16 @@ def endpoint(region: str, url: str | None = None) -> str:
         )
     base = url.strip().rstrip("/")
     return base if base.endswith(PATH) else base + PATH
+
+
+def change_endpoint(url: str) -> str:
+    """The URL that change events are posted to, beside the one that `endpoint` gave."""
+    return url.removesuffix(PATH) + CHANGE_PATH
+
+
+def rest_url(region: str, url: str | None = None) -> str:
+    """The base of the REST API: the region's, or `url` without the slash at its end."""
+    return f"https://{hosts.REST[region]}" if url is None else url.rstrip("/")
 
 
 def host(url: str) -> str:

@@ -1,6 +1,7 @@
 """An alert as an event of PagerDuty's Events API v2, complete, within its limits and never refused for its form.
 
-Limits: https://developer.pagerduty.com/docs/send-alert-event and, for the whole body, the 512 KB of
+Limits: https://developer.pagerduty.com/docs/send-alert-event, https://developer.pagerduty.com/docs/send-change-event, and for the
+whole body, the 512 KB of
 https://developer.pagerduty.com/docs/events-api-v2-overview.
 """
 
@@ -36,17 +37,21 @@ def event(alert: Alert, *, routing_key: str, client: str = "spark_pd", acknowled
     head: Event = {
         "routing_key": text(routing_key),
         "event_action": "acknowledge" if acknowledge else "trigger" if alert.state == "firing" else "resolve",
-        "dedup_key": _dedup_key(alert),
+        "dedup_key": dedup_key_of(alert),
     }
     if head["event_action"] != "trigger":
         return head  # PagerDuty reads nothing else of the others
-    links = [
-        {"href": href, "text": one_line(link.text, _FIELD_LIMIT) or href}
-        for link, href in ((link, text(link.href.strip())) for link in alert.links)
-        if _is_link(href)
-    ][:_LINKS]
+    links = _links(alert)
     body = {**head, "payload": _payload(alert), "client": one_line(client, _FIELD_LIMIT)}
     return {**body, "client_url": links[0]["href"], "links": links} if links else body
+
+
+def change_event(alert: Alert, *, routing_key: str) -> Event:
+    """The change event that tells of one alert; PagerDuty shows it beside the service's incidents. It holds the key: never log it."""
+    payload = _payload(alert)
+    told = {name: payload[name] for name in ("summary", "source", "timestamp", "custom_details")}
+    links = _links(alert)
+    return {"routing_key": text(routing_key), "payload": told, **({"links": links} if links else {})}
 
 
 def encode(event: Event, *, limit: int = BODY_LIMIT) -> bytes:
@@ -85,13 +90,21 @@ def _payload(alert: Alert) -> dict[str, Plain]:
     }
 
 
+def _links(alert: Alert) -> list[dict[str, str]]:
+    return [
+        {"href": href, "text": one_line(link.text, _FIELD_LIMIT) or href}
+        for link, href in ((link, text(link.href.strip())) for link in alert.links)
+        if _is_link(href)
+    ][:_LINKS]
+
+
 def _is_link(href: str) -> bool:
     return (
         len(href) <= _URL_LIMIT and href.startswith(("https://", "http://")) and bool(host(href)) and not re.search(r"[\s\x00-\x1f]", href)
     )
 
 
-def _dedup_key(alert: Alert) -> str:
+def dedup_key_of(alert: Alert) -> str:
     """The alert's key, within PagerDuty's limit. Both the trigger and the resolve of an incident pass here, so they stay equal."""
     key = " ".join(text(alert.dedup_key).split()) or f"spark_pd/{one_line(alert.component, 100)}/{one_line(alert.trigger, 100)}"
     if len(key) <= DEDUP_KEY_LIMIT:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from spark_pd.scrub import one_line
 
-Fault: TypeAlias = Literal["timeout", "reset", "refused", "dns", "connection", "proxy", "tls", "certificate", "request"]
+Fault: TypeAlias = Literal["timeout", "reset", "refused", "dns", "connection", "proxy", "tls", "certificate", "ca_bundle", "request"]
 
 RETRY_AFTER_LIMIT = 60.0  # seconds; PagerDuty documents none, so no answer may make an alert wait longer
 _REASON_LIMIT = 300  # characters of what the server said
@@ -43,11 +43,17 @@ _FAULTS: dict[Fault, Verdict] = {
     "refused": Verdict(action="retry", reason="the connection was refused"),
     "dns": Verdict(action="retry", reason="the host's name could not be resolved: check the network, the DNS and the webhook url"),
     "connection": Verdict(action="retry", reason="no connection could be made"),
-    "proxy": Verdict(action="retry", reason="the proxy did not connect: check HTTPS_PROXY and NO_PROXY"),
+    "proxy": Verdict(action="retry", reason="the proxy did not connect: check spark.pd.proxy, or HTTPS_PROXY and NO_PROXY"),
     "tls": Verdict(action="retry", reason="the TLS handshake failed"),
     # Trying again would offer the key to whoever answers there in PagerDuty's place.
     "certificate": Verdict(
-        action="failed", reason="the TLS certificate is not trusted: where a company proxy signs it, set REQUESTS_CA_BUNDLE to its CA file"
+        action="failed",
+        reason="the TLS certificate is not trusted: where a company proxy signs it, set spark.pd.ca_bundle (or REQUESTS_CA_BUNDLE) "
+        "to its CA file",
+    ),
+    "ca_bundle": Verdict(
+        action="failed",
+        reason="the CA bundle is not there or holds no certificate: check the file that spark.pd.ca_bundle or REQUESTS_CA_BUNDLE names",
     ),
     "request": Verdict(action="failed", reason="the request could not be made: check the webhook url and the proxy settings"),
 }

@@ -80,6 +80,8 @@ def judge(
     remembered; where not, only what needs no memory withholds anything. durable: whether no memory means that nothing is open.
     muted: why nobody is to be paged now.
     """
+    if verdict.alert is not None and verdict.alert.change:
+        return _change(verdict, verdict.alert, policy)
     before = memory if memory is not None and known else Memory(dedup_key=verdict.dedup_key)
     older = _older(verdict, before, now)
     if verdict.switched_off:
@@ -92,6 +94,12 @@ def judge(
     if verdict.alert.state == "firing":
         return _firing(verdict, verdict.alert, before, policy, now=now, muted=muted, known=known)
     return _good(verdict, before, memory, now=now, known=known, durable=durable)
+
+
+def _change(verdict: Verdict, alert: Alert, policy: PagingPolicy) -> Ruling:
+    """A change opens no incident and wakes nobody: there is nothing to remember of it, and nothing else to withhold it."""
+    reason = _unwanted(alert, policy) if alert.state == "firing" else None
+    return Ruling(verdict=verdict, send=reason is None, withheld=reason)
 
 
 def _older(verdict: Verdict, before: Memory, now: datetime) -> str | None:

@@ -19,14 +19,17 @@ def make_app(account: Account, rest_token: str) -> Flask:
 
     @app.post("/v2/enqueue")
     def enqueue() -> Response:
+        """An alert event."""
         return _event(account, change=False)
 
     @app.post("/v2/change/enqueue")
     def enqueue_change() -> Response:
+        """A change event."""
         return _event(account, change=True)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
+        """What HTTP itself refuses, such as a wrong method, in the shape of PagerDuty's answers."""
         message = error.description or error.name
         answer = _answer(error.code or 500, error.name.lower(), message, [message])
         # What belongs to the status, such as Allow with a 405; the body's type is ours.

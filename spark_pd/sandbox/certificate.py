@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 _LIFE = timedelta(days=1)
 
 
-def loopback_context(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS context for 127.0.0.1 and localhost, and the file of the authority that clients must trust.
+def loopback_context(directory: Path, hosts: Sequence[str] = ()) -> tuple[ssl.SSLContext, Path]:
+    """A server's TLS context for 127.0.0.1, localhost and `hosts`, and the file of the authority that clients must trust.
 
     Raises UsageError where the package cryptography is missing.
     """
@@ -29,7 +30,7 @@ def loopback_context(directory: Path) -> tuple[ssl.SSLContext, Path]:
         raise UsageError("sandbox: tls=True needs the package cryptography; install it: pip install cryptography") from None
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _certificate("spark_pd sandbox authority", authority_key, None, authority_key)
-    server = _certificate("spark_pd sandbox", server_key, authority, authority_key)
+    server = _certificate("spark_pd sandbox", server_key, authority, authority_key, hosts)
     pem = serialization.Encoding.PEM
     trusted, chain = directory / "authority.pem", directory / "server.pem"
     trusted.write_bytes(authority.public_bytes(pem))
@@ -42,7 +43,7 @@ def loopback_context(directory: Path) -> tuple[ssl.SSLContext, Path]:
 
 
 def _certificate(
-    name: str, key: EllipticCurvePrivateKey, issuer: x509.Certificate | None, issuer_key: EllipticCurvePrivateKey
+    name: str, key: EllipticCurvePrivateKey, issuer: x509.Certificate | None, issuer_key: EllipticCurvePrivateKey, hosts: Sequence[str] = ()
 ) -> x509.Certificate:
     """A certificate of a key; without an issuer the authority's own. It has what Python's strict verification (3.13) wants to see."""
     from cryptography import x509
@@ -66,6 +67,6 @@ def _certificate(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not is_authority:
-        names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+        names = [*map(x509.DNSName, ("localhost", *hosts)), x509.IPAddress(IPv4Address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())

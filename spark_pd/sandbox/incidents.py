@@ -19,6 +19,7 @@ from spark_pd.model import Severity
 from spark_pd.sandbox.limits import RollingLimit
 
 IncidentStatus: TypeAlias = Literal["triggered", "acknowledged", "resolved"]
+ServiceStatus: TypeAlias = Literal["active", "warning", "critical", "maintenance", "disabled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,18 @@ class Service:
 
     def __repr__(self) -> str:
         return f"Service(id={self.id!r}, name={self.name!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceWindow:
+    """A time in which a service opens no incidents."""
+
+    id: str
+    number: int
+    service: Service
+    start: datetime
+    end: datetime
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +131,48 @@ class Account:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every event, change and incident, and what counted against the limits. Services and keys stay."""
+        """Forget every event, change, incident and maintenance window, and what counted against the limits. Services and keys stay."""
         with self._lock:
             self._events: list[dict[str, Any]] = []
             self._changes: list[dict[str, Any]] = []
             self._incidents: list[Incident] = []
             self._open: dict[tuple[str, str], int] = {}
+            self._disabled: set[str] = set()
+            self._windows: list[MaintenanceWindow] = []
             self._limits = {key: RollingLimit(self._rate_limit, clock=self._clock) for key in self._by_key}
+
+    def switch(self, service: Service, *, on: bool) -> None:
+        """Enable or disable a service."""
+        with self._lock:
+            (self._disabled.discard if on else self._disabled.add)(service.id)
+
+    def maintain(self, service: Service, start: datetime, end: datetime, description: str) -> None:
+        """Plan a maintenance window for a service."""
+        with self._lock:
+            number = len(self._windows) + 1
+            self._windows.append(
+                MaintenanceWindow(id=f"PWIN{number:04d}", number=number, service=service, start=start, end=end, description=description)
+            )
+
+    def now(self) -> datetime:
+        """The account's clock."""
+        return self._now()
+
+    def maintenance_windows(self) -> list[MaintenanceWindow]:
+        """All maintenance windows, past and future ones too."""
+        with self._lock:
+            return list(self._windows)
+
+    def status_of(self, service: Service) -> ServiceStatus:
+        """How a service is, in the words of the REST API: "status" of a service."""
+        with self._lock:
+            now = self._now()
+            if service.id in self._disabled:
+                return "disabled"
+            if any(window.service == service and window.start <= now < window.end for window in self._windows):
+                return "maintenance"
+            statuses = {incident.status for incident in self._incidents if incident.service == service.name}
+            return "critical" if "triggered" in statuses else "warning" if "acknowledged" in statuses else "active"
 
     def knows(self, key: str) -> bool:
         """Whether an integration has this key."""
@@ -176,6 +224,8 @@ class Account:
             # An acknowledged incident stays acknowledged: more of the same wakes nobody again.
             self._incidents[position] = replace(incident, trigger_count=incident.trigger_count + 1, updated_at=now, **_from_trigger(event))
             return
+        if self.status_of(service) in ("disabled", "maintenance"):
+            return  # the event was accepted, and that is all that becomes of it
         number = len(self._incidents) + 1
         self._open[(service.id, dedup_key)] = number - 1
         self._incidents.append(

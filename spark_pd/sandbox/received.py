@@ -23,6 +23,8 @@ class ReceivedRequest:
     body: Mapping[str, Any] | None = field(repr=False)
     size: int
     """Bytes of the body, as they came."""
+    client: str
+    """The client's end of the connection, as host:port: one for all requests that came over one connection."""
     fault: str | None
     """The kind of fault that it met."""
     status: int | None = None
@@ -54,6 +56,7 @@ class RequestLog:
         headers: Mapping[str, str],
         body: Mapping[str, Any] | None,
         size: int,
+        client: str,
         fault: str | None,
     ) -> ReceivedRequest:
         """Log a request, before anything becomes of it."""
@@ -67,6 +70,7 @@ class RequestLog:
                 headers=headers,
                 body=body,
                 size=size,
+                client=client,
                 fault=fault,
             )
             self._requests[request.number] = request

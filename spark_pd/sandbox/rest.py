@@ -1,4 +1,4 @@
-"""Enough of PagerDuty's REST API to list services, their integration keys and incidents."""
+"""Enough of PagerDuty's REST API to list services, their integration keys, incidents and maintenance windows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import hmac
 import math
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
 
-from spark_pd.sandbox.incidents import Account, Incident, Service
+from spark_pd.sandbox.incidents import Account, MaintenanceWindow, Service
 from spark_pd.sandbox.limits import RollingLimit
+from spark_pd.sandbox.rest_objects import incident_object, integration_object, service_object, window_object
 
 RATE_LIMIT = 960  # requests a minute for one token; REST API, "Rate limits"
 LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX = 25, 100, 10_000  # REST API, "Pagination": offset + limit may not exceed 10,000
 STATUSES = ("triggered", "acknowledged", "resolved")
+FILTERS = ("past", "future", "ongoing", "open", "all")
 _ACCEPTED = ("*/*", "application/*", "application/json", "application/vnd.pagerduty+json", "application/vnd.pagerduty+json;version=2")
 
 _T = TypeVar("_T")
@@ -38,6 +41,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.before_request
     def admit() -> None:
+        """Let nobody in without the token, a format that there is, and room below the limit."""
         _authorize(token)
         _negotiate()
         with lock:
@@ -47,6 +51,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.after_request
     def tell_the_limit(answer: Response) -> Response:
+        """Tell in the headers how much of the limit is left."""
         with lock:
             remaining, reset = limit.remaining(), limit.reset_in()
         answer.headers["ratelimit-limit"] = str(RATE_LIMIT)
@@ -56,13 +61,16 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 
     @api.errorhandler(_Refused)
     def refused(error: _Refused) -> tuple[Response, int]:
+        """The answer to what was refused."""
         return jsonify(error.body), error.status
 
     _add_services(api, account)
     _add_incidents(api, account)
+    _add_maintenance_windows(api, account)
 
     @api.get("/abilities")
     def abilities() -> Response:
+        """What the account can do."""
         return jsonify(abilities=["event_rules", "urgencies"])
 
     return api
@@ -71,20 +79,24 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
 def _add_services(api: Blueprint, account: Account) -> None:
     @api.get("/services")
     def services() -> Response:
+        """The services, or those whose name holds the query."""
         query = request.args.get("query", "").casefold()
         found = [service for service in account.services if query in service.name.casefold()]
-        return _page("services", found, _service)
+        return _page("services", found, lambda service: service_object(service, account.status_of(service)))
 
     @api.get("/services/<service_id>")
     def service(service_id: str) -> Response:
-        return jsonify(service=_service(_find(account, service_id)))
+        """One service."""
+        found = _find(account, service_id)
+        return jsonify(service=service_object(found, account.status_of(found)))
 
     @api.get("/services/<service_id>/integrations/<integration_id>")
     def integration(service_id: str, integration_id: str) -> Response:
+        """One integration of a service, with its key."""
         service = _find(account, service_id)
         if integration_id != service.integration_id:
             raise _not_found()
-        return jsonify(integration=_integration(service))
+        return jsonify(integration=integration_object(service))
 
 
 def _add_incidents(api: Blueprint, account: Account) -> None:
@@ -92,23 +104,53 @@ def _add_incidents(api: Blueprint, account: Account) -> None:
 
     @api.get("/incidents")
     def incidents() -> Response:
+        """The incidents with these statuses, this key, and of these services."""
         statuses = request.args.getlist("statuses[]") or STATUSES
         if unknown := sorted(set(statuses) - set(STATUSES)):
             raise _invalid(f"Statuses {unknown} must be one of {list(STATUSES)}")
+        if request.args.get("date_range", "all") != "all":
+            raise _invalid("Date range must be all, or left out")
+        since = _moment("since") if "since" in request.args and "date_range" not in request.args else None
         key, services = request.args.get("incident_key"), request.args.getlist("service_ids[]")
         found = [
             incident
             for incident in account.incidents()
-            if incident.status in statuses and key in (None, incident.dedup_key) and (not services or ids[incident.service] in services)
+            if incident.status in statuses
+            and key in (None, incident.dedup_key)
+            and (not services or ids[incident.service] in services)
+            and (since is None or incident.created_at >= since)
         ]
-        return _page("incidents", found, lambda incident: _incident(incident, ids[incident.service]))
+        return _page("incidents", found, lambda incident: incident_object(incident, ids[incident.service]))
 
     @api.get("/incidents/<incident_id>")
     def incident(incident_id: str) -> Response:
+        """One incident."""
         for incident in account.incidents():
             if incident.id == incident_id:
-                return jsonify(incident=_incident(incident, ids[incident.service]))
+                return jsonify(incident=incident_object(incident, ids[incident.service]))
         raise _not_found()
+
+
+def _add_maintenance_windows(api: Blueprint, account: Account) -> None:
+    @api.get("/maintenance_windows")
+    def maintenance_windows() -> Response:
+        """The maintenance windows in this state, and of these services."""
+        state, services = request.args.get("filter", "all"), request.args.getlist("service_ids[]")
+        if state not in FILTERS:
+            raise _invalid(f"Filter must be one of {list(FILTERS)}")
+        now = account.now()
+        found = [
+            window
+            for window in account.maintenance_windows()
+            if _is(window, state, now) and (not services or window.service.id in services)
+        ]
+        return _page("maintenance_windows", found, window_object)
+
+
+def _is(window: MaintenanceWindow, state: str, now: datetime) -> bool:
+    """Whether a window is in that state; open ones are ongoing or to come."""
+    past, future = window.end <= now, window.start > now
+    return {"past": past, "future": future, "ongoing": not past and not future, "open": not past, "all": True}[state]
 
 
 def _authorize(token: str) -> None:
@@ -141,6 +183,14 @@ def _number(name: str, default: int) -> int:
     return int(text)
 
 
+def _moment(name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(request.args[name].replace("Z", "+00:00"))
+    except ValueError:
+        raise _invalid(f"{name.capitalize()} must be an ISO 8601 date and time") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
 def _page(name: str, items: Sequence[_T], show: Callable[[_T], dict[str, Any]]) -> Response:
     """One page of a list, as classic pagination has it: `more` says whether another follows; `total` is told only when asked for."""
     limit, offset = _number("limit", LIMIT_DEFAULT), _number("offset", 0)
@@ -158,56 +208,3 @@ def _find(account: Account, service_id: str) -> Service:
         if service.id == service_id:
             return service
     raise _not_found()
-
-
-def _reference(path: str, kind: str, identity: str, summary: str) -> dict[str, Any]:
-    url = f"{request.host_url}{path}/{identity}"
-    return {"id": identity, "type": kind, "summary": summary, "self": url, "html_url": url}
-
-
-def _service(service: Service) -> dict[str, Any]:
-    # Without include[]=integrations a service holds references only, and no key.
-    if "integrations" in request.args.getlist("include[]"):
-        integrations = [_integration(service)]
-    else:
-        path, kind = f"services/{service.id}/integrations", "events_api_v2_inbound_integration_reference"
-        integrations = [_reference(path, kind, service.integration_id, "Events API V2")]
-    return {
-        **_reference("services", "service", service.id, service.name),
-        "name": service.name,
-        "description": None,
-        "created_at": _time(service.created_at),
-        "status": "active",
-        "integrations": integrations,
-    }
-
-
-def _integration(service: Service) -> dict[str, Any]:
-    path, kind = f"services/{service.id}/integrations", "events_api_v2_inbound_integration"
-    return {
-        **_reference(path, kind, service.integration_id, "Events API V2"),
-        "name": "Events API V2",
-        "created_at": _time(service.created_at),
-        "service": _reference("services", "service_reference", service.id, service.name),
-        "integration_key": service.key,
-        "vendor": None,
-    }
-
-
-def _incident(incident: Incident, service_id: str) -> dict[str, Any]:
-    return {
-        **_reference("incidents", "incident", incident.id, f"[#{incident.number}] {incident.summary}"),
-        "incident_number": incident.number,
-        "title": incident.summary,
-        "status": incident.status,
-        "incident_key": incident.dedup_key,
-        "urgency": "high" if incident.severity in ("critical", "error") else "low",
-        "created_at": _time(incident.created_at),
-        "updated_at": _time(incident.updated_at),
-        "resolved_at": _time(incident.resolved_at) if incident.resolved_at else None,
-        "service": _reference("services", "service_reference", service_id, incident.service),
-    }
-
-
-def _time(moment: Any) -> str:
-    return str(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))

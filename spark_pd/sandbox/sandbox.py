@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from spark_pd.errors import UsageError
 from spark_pd.sandbox.events import is_integration_key
 from spark_pd.sandbox.faults import FaultQueue, make_fault
-from spark_pd.sandbox.incidents import Account, Incident
+from spark_pd.sandbox.incidents import Account, Incident, Service
 from spark_pd.sandbox.received import ReceivedRequest, RequestLog
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Sandbox:
     services: names of the account's services, each with an integration key of its own; `key` is the first one's.
     rest_token: the token of the REST API; made up where none is given.
     tls: speak https; `ca_file` is then what clients must trust. Needs the package cryptography.
+    tls_hosts: names that its certificate is for, beside localhost and 127.0.0.1: for clients that come through a proxy.
     on_request: called with each request once its fate is settled, in the thread that served it.
     clock: the seconds by which `rate_limit` counts, for tests that do not want to wait for them.
 
@@ -53,6 +55,7 @@ class Sandbox:
         services: Sequence[str] = (SERVICE,),
         rest_token: str | None = None,
         tls: bool = False,
+        tls_hosts: Sequence[str] = (),
         on_request: Callable[[ReceivedRequest], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,6 +74,7 @@ class Sandbox:
         self._requests = RequestLog(on_request)
         self._port = port
         self._tls = tls
+        self._tls_hosts = tuple(tls_hosts)
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._context: ssl.SSLContext | None = None
@@ -176,12 +180,33 @@ class Sandbox:
         """
         self._faults.order(make_fault(kind, seconds=seconds, retry_after=retry_after, on=on), times)
 
+    def disable(self, service: str | None = None) -> None:
+        """Disable a service (the first one): it accepts events, and opens no incident for them, as the real one does."""
+        self._account.switch(self._service(service), on=False)
+
+    def enable(self, service: str | None = None) -> None:
+        """Undo `disable`."""
+        self._account.switch(self._service(service), on=True)
+
+    def maintain(
+        self, service: str | None = None, *, begin: float = 0.0, seconds: float = 3600.0, description: str = "maintenance"
+    ) -> None:
+        """Plan a maintenance window for a service (the first one), `begin` seconds from now: as if disabled for so many seconds."""
+        start = self._account.now() + timedelta(seconds=begin)
+        self._account.maintain(self._service(service), start, start + timedelta(seconds=seconds), description)
+
+    def _service(self, name: str | None) -> Service:
+        for service in self._account.services:
+            if name in (None, service.name):
+                return service
+        raise UsageError(f"sandbox: there is no service {name!r}; it has {list(self.keys)}")
+
     def clear_faults(self) -> None:
         """Drop all faults; what one holds is let go unanswered. Events and incidents stay."""
         self._faults.clear()
 
     def reset(self) -> None:
-        """As if just started: no faults, events, changes, incidents and requests. The url and the keys stay."""
+        """As if just started: no faults, events, changes, incidents, requests and maintenance. The url and the keys stay."""
         self._faults.clear()
         self._account.reset()
         self._requests.clear()
@@ -192,4 +217,4 @@ class Sandbox:
         directory = tempfile.mkdtemp(prefix="spark_pd-sandbox-")
         # It goes away with the object, not with stop(): the same authority vouches for it after an outage.
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self._context, self._ca_file = loopback_context(Path(directory))
+        self._context, self._ca_file = loopback_context(Path(directory), self._tls_hosts)

@@ -87,6 +87,7 @@ def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
+        """Have the loop end; it looks at the event by itself."""
         stop.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -21,6 +21,9 @@ from spark_pd.sandbox.received import ReceivedRequest, RequestLog
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+DRAINED = "spark_pd.drained"
+"""In the environment once the body was read to its end."""
+
 _PAGE = "<!doctype html><title>Sign in</title><h1>This network wants you to sign in</h1>\n"
 _FAULT_MESSAGES = {
     "429": ("throttle exceeded", "Requests for this service are arriving too quickly.  Please retry later."),
@@ -48,6 +51,7 @@ class Wire:
             headers=dict(EnvironHeaders(environ)),
             body=events.parse(body),
             size=len(body),
+            client=f"{environ.get('REMOTE_ADDR')}:{environ.get('REMOTE_PORT')}",
             fault=fault.kind if fault else None,
         )
         if fault is None:
@@ -119,6 +123,7 @@ def _take_body(environ: WSGIEnvironment) -> bytes:
         body = stream.read(min(length, limit))
         if len(body) < min(length, limit):
             raise ConnectionAbortedError("the client left in the middle of its body")
+    environ[DRAINED] = len(body) < limit
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(length)
     return body

@@ -111,10 +111,13 @@ class _Server:
         parts = checked_url(url, what="the Cerberus URL")
         import requests
 
+        from spark_pd.secrets.quiet import mute
+
         self.name = f"Cerberus at {parts.netloc}"
         self._base = parts.geturl().rstrip("/")
         self._deadline = time.monotonic() + TOTAL_TIMEOUT
         self._session = requests.Session()
+        mute(self._session)
         self._session.auth = lambda request: request  # else requests takes one from ~/.netrc, over the header that AWS signed
         self._session.trust_env = not is_loopback(parts.hostname)  # no proxy to this machine
 

@@ -29,6 +29,27 @@ def checked_url(url: str, *, what: str) -> SplitResult:
     return parts
 
 
+def proxy_problem(url: str) -> str | None:
+    """What is wrong with a proxy's URL, without showing any of it; None where it can be used. It may hold a user and a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "cannot be read"
+    if parts.scheme not in ("http", "https") or not host:
+        return "does not begin with http:// or https:// and a host"
+    if port == 0 or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "has characters or a port that no URL has"
+    if parts.path not in ("", "/") or "?" in url or "#" in url:
+        return "has a path, a query or a fragment, or a password with one of /?# in it, which has to be percent-encoded"
+    return None
+
+
+def has_user(url: str) -> bool:
+    """Whether a user or a password is in the URL."""
+    return "@" in urlsplit(url).netloc
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a host, as urlsplit gives it, is this machine."""
     try:

@@ -25,6 +25,7 @@ else:  # a generic class from marshmallow 4 on only
 
 # ASCII and plain: float() alone would also take "1_000", "nan" and the digits of every script.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")  # a name, IPv4, or IPv6 without brackets
 
 
 class Kind(Field):
@@ -65,6 +66,7 @@ class Switch(Kind):
         super().__init__("true or false")
 
     def read(self, value: Any) -> bool:
+        """The boolean."""
         word = value.lower() if isinstance(value, str) else value
         if word is True or word == "true":
             return True
@@ -82,6 +84,7 @@ class Number(Kind):
         super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
+        """The number, as a float."""
         if isinstance(value, bool) or not isinstance(value, (Real, Decimal, str)):
             raise self.unexpected()
         if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
@@ -120,6 +123,7 @@ class Choice(Kind):
         super().__init__(expected, optional=optional, check=validate.OneOf(words, error=expected))
 
     def read(self, value: Any) -> str:
+        """The word in lower case; that it is one of the known ones is checked after it."""
         if not isinstance(value, str):
             raise self.unexpected()
         return value.lower()
@@ -133,9 +137,21 @@ class Text(Kind):
         self.lines = lines
 
     def read(self, value: Any) -> str:
+        """The text as it is."""
         if not isinstance(value, str) or not (self.lines or value.isprintable()):
             raise self.unexpected()
         return value
+
+
+class File(Text):
+    """A file as Python opens it; whether it is there is seen when it is used. A URL is none."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(f"the path of a file as Python opens it, such as {example}")
+
+    def read(self, value: Any) -> str:
+        """The file's path as text."""
+        return _path(super().read(os.fspath(value) if isinstance(value, os.PathLike) else value), self)
 
 
 class Params(Kind):
@@ -166,10 +182,25 @@ class LocalPath(Text):
         super().__init__(f"{what} as Python opens it, such as /var/lib/{name}, /Volumes/catalog/schema/{name} or /dbfs/{name}")
 
     def read(self, value: Any) -> str:
-        text = super().read(os.fspath(value) if isinstance(value, os.PathLike) else value)
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        """The folder's path as text."""
+        return _path(super().read(os.fspath(value) if isinstance(value, os.PathLike) else value), self)
+
+
+class Hosts(Kind):
+    """Host names, as text with commas between them or as a list; in lower case, each once."""
+
+    def __init__(self) -> None:
+        super().__init__("host names such as events.pagerduty.com, separated by commas, without scheme, port or path", optional=True)
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        """The names in their order."""
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, Sequence) or not all(isinstance(name, str) for name in listed):
             raise self.unexpected()
-        return text
+        names = tuple(dict.fromkeys(name.strip().rstrip(".").lower() for name in listed))
+        if not names or not all(_HOST.fullmatch(name) for name in names):
+            raise self.unexpected()
+        return names
 
 
 class Windows(Text):
@@ -194,6 +225,7 @@ class Url(Kind):
         super().__init__(f"a URL such as {example}", optional=True)
 
     def read(self, value: Any) -> str:
+        """The URL as it is."""
         if not isinstance(value, str) or not value.isprintable() or re.search(r"[\s\\]", value):
             raise self.unexpected()
         try:
@@ -213,15 +245,23 @@ class Url(Kind):
 
 
 class Key(Kind):
-    """A key or a reference to one. What it means depends on other settings: see `integration_key`."""
+    """A secret or a reference to one. What it means is for `integration_key` and `other_secrets` to say."""
 
-    def __init__(self) -> None:
-        super().__init__("a reference or a key as text; in a YAML file put a key in quotes", optional=True)
+    def __init__(self, expected: str = "a reference or a key as text; in a YAML file put a key in quotes") -> None:
+        super().__init__(expected, optional=True)
 
     def read(self, value: Any) -> str | Secret | SecretReference:
+        """What was given, as it is."""
         if not isinstance(value, (str, Secret, SecretReference)):
             raise self.unexpected()
         return value
+
+
+def _path(text: str, kind: Kind) -> str:
+    """The text, unless it is a URL: whoever writes dbfs:/alerts means /dbfs/alerts."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        raise kind.unexpected()
+    return text
 
 
 def shown(value: object) -> str:

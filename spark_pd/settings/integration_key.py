@@ -32,24 +32,30 @@ def key_or_reference(
     if isinstance(value, SecretReference):
         return value
     if isinstance(value, Secret):
-        return _literal(_revealed(value))
-    unresolved = _UNRESOLVED.fullmatch(value)
+        return _literal(revealed(value))
+    reference = reference_in(value)
+    if reference is not None:
+        return reference
+    if ":" in value:
+        raise ValidationError(unknown_scheme(value))
+    needed = ("secret_type", "databricks_secret_scope", "cerberus_url", "cerberus_sdb_path")
+    if not all(name in values for name in needed):
+        return None
+    return _named(value, values, environ) if values["secret_type"] else _literal(value)
+
+
+def reference_in(text: str) -> SecretReference | None:
+    """The reference that `text` is; None where it is none. Raises ValidationError for one that leads nowhere."""
+    unresolved = _UNRESOLVED.fullmatch(text)
     if unresolved:
         raise ValidationError(
             f"'databricks:{unresolved['path']}', or {{{{secrets/...}}}} in a cluster's own Spark configuration: "
             "Databricks resolves it only there and in a cluster's environment variables"
         )
-    reference = parse_reference(value)
-    if reference is not None:
-        if not reference.path:
-            raise ValidationError(f"something behind '{reference.scheme}:', as in {REFERENCES}")
-        return reference
-    if ":" in value:
-        raise ValidationError(_known_scheme(value.partition(":")[0]))
-    needed = ("secret_type", "databricks_secret_scope", "cerberus_url", "cerberus_sdb_path")
-    if not all(name in values for name in needed):
-        return None
-    return _named(value, values, environ) if values["secret_type"] else _literal(value)
+    reference = parse_reference(text)
+    if reference is not None and not reference.path:
+        raise ValidationError(f"something behind '{reference.scheme}:', as in {REFERENCES}")
+    return reference
 
 
 def _literal(value: str) -> Secret:
@@ -58,7 +64,8 @@ def _literal(value: str) -> Secret:
     return Secret(value)
 
 
-def _revealed(secret: Secret) -> str:
+def revealed(secret: Secret) -> str:
+    """The secret's value. Raises ValidationError for one that came out of a pickle."""
     try:
         return secret.reveal()
     except ValueError as error:
@@ -66,9 +73,10 @@ def _revealed(secret: Secret) -> str:
     raise ValidationError(f"a secret with a value; {problem}")
 
 
-def _known_scheme(scheme: str) -> str:
+def unknown_scheme(text: str) -> str:
+    """What was expected instead of the scheme before the text's colon."""
     known = schemes()
-    nearest = get_close_matches(scheme.strip().lower(), known, n=1)
+    nearest = get_close_matches(text.partition(":")[0].strip().lower(), known, n=1)
     hint = f"; did you mean {nearest[0]}:?" if nearest else ""
     return f"a reference with a scheme that is known here ({', '.join(known)}) before the colon{hint}"
 

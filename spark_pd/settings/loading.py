@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
+from spark_pd import hosts
 from spark_pd.errors import SettingsError
-from spark_pd.model import Secret
+from spark_pd.model import Secret, names
 from spark_pd.secrets.urls import is_loopback
 from spark_pd.settings import user_config
 from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
 from spark_pd.settings.naming import DOTTED
+from spark_pd.settings.other_secrets import is_telling, proxy_or_reference, token_or_reference
 from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
 from spark_pd.settings.table import SETTINGS, Setting
 from spark_pd.settings.values import Settings
@@ -51,6 +53,8 @@ def load_settings(
         if setting.name != user_config.spark_pd_config:
             reading.read(setting)
     reading.take_key(environ)
+    reading.take_other_secrets()
+    reading.refuse_other_hosts()
     reading.refuse_sending_nothing()
 
     mistakes = [mistake for source in sources for mistake in source.mistakes] + reading.mistakes
@@ -82,11 +86,25 @@ class _Reading:
         self.warnings: list[str] = []
 
     def read(self, setting: Setting) -> Any:
-        """Note the setting's value as the strongest source gives it. Returns it; None too where it is wrong."""
-        all_given = next((source.given[setting.name] for source in self.sources if setting.name in source.given), [])
-        if not all_given:
+        """Note the setting's value as the strongest source gives it, or what all allow. Returns it; None too where it is wrong."""
+        by_source = [source.given[setting.name] for source in self.sources if setting.name in source.given]
+        if not by_source:
             self.values[setting.field] = setting.default
             return setting.default
+        mistakes = len(self.mistakes)
+        values = [self._agreed(setting, all_given) for all_given in (by_source if setting.narrows else by_source[:1])]
+        if len(self.mistakes) > mistakes:
+            return None
+        value = values[0]
+        if setting.narrows:
+            lists = [each for each in values if each is not None]
+            value = tuple(item for item in lists[0] if all(item in each for each in lists)) if lists else setting.default
+        self.values[setting.field] = value
+        self.origins[setting.field] = by_source[0][0]
+        return value
+
+    def _agreed(self, setting: Setting, all_given: Sequence[Given]) -> Any:
+        """The value that one source gives, under whichever names; None too where it is wrong."""
         values = []
         for given in all_given:
             try:
@@ -98,9 +116,6 @@ class _Reading:
         other = next((given for given, value in zip(all_given, values, strict=True) if value != values[0]), None)
         if other is not None:
             self.mistakes.append(_contradiction(setting, all_given[0], other))
-            return None
-        self.values[setting.field] = values[0]
-        self.origins[setting.field] = all_given[0]
         return values[0]
 
     def take_key(self, environ: Mapping[str, str]) -> None:
@@ -122,7 +137,48 @@ class _Reading:
             return
         self.values["integration_key"] = key
         if isinstance(key, Secret) and not isinstance(raw, Secret) and not _is_sandbox(self.values.get("url")):
-            self.warnings.extend(_in_plain_text(given))
+            self.warnings.extend(_in_plain_text(given, "integration key", user_config.spark_pd_secret_integration_key))
+
+    def take_other_secrets(self) -> None:
+        """Make secrets or references of the REST token and the proxy."""
+        for name, what, redacted, read in (
+            (user_config.spark_pd_rest_token, "REST token", user_config.spark_pd_rest_token, token_or_reference),
+            (user_config.spark_pd_proxy, "proxy's password", user_config.spark_pd_secret_proxy, proxy_or_reference),
+        ):
+            setting = _setting(name)
+            raw = self.values.get(setting.field)
+            if raw is None:
+                continue
+            given = self.origins[setting.field]
+            try:
+                secret = self.values[setting.field] = read(raw)
+            except ValidationError as error:
+                del self.values[setting.field]
+                self.mistakes.append(_mistake(setting, given, _expected(error)))
+                continue
+            shows = isinstance(secret, Secret) and not isinstance(raw, Secret) and is_telling(setting.field, secret)
+            if shows and not (setting.field == "rest_token" and _is_sandbox(self.values.get("rest_url"))):
+                self.warnings.extend(_in_plain_text(given, what, redacted))
+
+    def refuse_other_hosts(self) -> None:
+        """With a list of allowed hosts, events and the REST token may go to those and this machine only."""
+        allowed = self.values.get("allowed_hosts")
+        if allowed is None or "url" not in self.values or "region" not in self.values:
+            return
+        told = f"{user_config.spark_pd_allowed_hosts} (from {self.origins['allowed_hosts'].source}), which has {names(allowed) or 'none'}"
+        region = self.values["region"]
+        places = [("url", "webhook url", _host(self.values["url"]) or hosts.EVENTS[region])]
+        if self.values.get("rest_url") is not None:
+            places.append(("rest_url", "REST url", _host(self.values["rest_url"])))
+        for field, what, host in places:
+            if host in allowed or is_loopback(host):
+                continue
+            given = self.origins.get(field) or self.origins.get("region")
+            where = f"{given.name} (from {given.source}) leads" if given else f"the region {region} leads"
+            self.mistakes.append(
+                f"{where} to {host}, which is not in {told}; expected a {what} on one of those hosts, or the host in every list that a "
+                "source gives"
+            )
 
     def refuse_sending_nothing(self) -> None:
         """Without time alerts are only kept: without a folder that somebody chose, nobody would ever look at them there."""
@@ -177,17 +233,21 @@ def _keyless(enabled: Given) -> str:
     )
 
 
-def _in_plain_text(given: Given) -> list[str]:
-    """The warning that a key is kept where others can read it, if so."""
+def _host(url: str | None) -> str:
+    return (urlsplit(url or "").hostname or "").rstrip(".")
+
+
+def _in_plain_text(given: Given, what: str, redacted: str) -> list[str]:
+    """The warning that a secret is kept where others can read it, if so. `redacted` is its setting's name that Spark hides."""
     if given.source == VARIABLES:  # as good as env:NAME
         return []
-    if given.source == SPARK and "secret" in given.name:  # spark.redaction.regex hides it
+    if given.source == SPARK and ("secret" in given.name or "token" in given.name):  # spark.redaction.regex hides it
         return []
     where = "here" if given.source == SPARK else "should it come to be there"
     return [
-        f"{given.name} (from {given.source}) holds the integration key itself. The Spark UI shows configuration to everyone who opens it, "
-        f"and so the key, {where}. Better give a reference ({REFERENCES}), or in Spark's configuration use the name "
-        f"{user_config.spark_pd_secret_integration_key}, which Spark redacts."
+        f"{given.name} (from {given.source}) holds the {what} itself. The Spark UI shows configuration to everyone who opens it, "
+        f"and so this, {where}. Better give a reference ({REFERENCES}), or in Spark's configuration use the name "
+        f"{redacted}, which Spark redacts."
     ]
 
 

@@ -21,7 +21,6 @@ _LATER_TRIGGERS = (
 )
 # Names that the contract has and this version does not act on yet.
 _LATER = (
-    user_config.spark_pd_lifecycle_as,
     user_config.spark_pd_stats_table,
     user_config.spark_pd_error_table,
     user_config.se_enable_error_table,

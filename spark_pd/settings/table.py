@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Count, Key, Kind, LocalPath, Number, Params, Switch, Text, Url, Windows
+from spark_pd.settings.fields import Choice, Count, File, Hosts, Key, Kind, LocalPath, Number, Params, Switch, Text, Url, Windows
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -27,6 +27,8 @@ class Setting:
     """Equal names."""
     masked: bool = False
     """Whether its value may not be shown."""
+    narrows: bool = False
+    """Whether every source's list holds, not the strongest's alone: what one source leaves out, no other can allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,52 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Choice(("us", "eu")),
         default="us",
         doc="PagerDuty's service region.",
+    ),
+    Setting(
+        name=names.spark_pd_allowed_hosts,
+        field="allowed_hosts",
+        kind=Hosts(),
+        default=None,
+        doc="The only hosts that events may go to, beside this machine. Where several sources list hosts, those in every list.",
+        narrows=True,
+    ),
+    Setting(
+        name=names.spark_pd_proxy,
+        also=(names.spark_pd_secret_proxy,),
+        field="proxy",
+        kind=Key("a proxy's URL, or a reference to one, as text"),
+        default=None,
+        doc="The proxy to PagerDuty: a URL such as http://user:password@proxy:3128, or a reference to one. Unset: as the environment says.",
+        masked=True,
+    ),
+    Setting(
+        name=names.spark_pd_ca_bundle,
+        field="ca_bundle",
+        kind=File("/etc/ssl/company.pem"),
+        default=None,
+        doc="The file of the certificate authorities to trust. Unset: REQUESTS_CA_BUNDLE, else certifi's.",
+    ),
+    Setting(
+        name=names.spark_pd_rest_token,
+        field="rest_token",
+        kind=Key("a reference or a token as text"),
+        default=None,
+        doc="A token of PagerDuty's REST API: where it is set, it is asked in the background what became of accepted alerts.",
+        masked=True,
+    ),
+    Setting(
+        name=names.spark_pd_rest_url,
+        field="rest_url",
+        kind=Url("https://api.pagerduty.com"),
+        default=None,
+        doc="Where the REST API is, instead of at the region's own host.",
+    ),
+    Setting(
+        name=names.spark_pd_lifecycle_as,
+        field="lifecycle_as",
+        kind=Choice(("incident", "change")),
+        default="incident",
+        doc="What the triggers start and completion make: incidents, or change events, which open nothing and page nobody.",
     ),
     *(
         Setting(

@@ -29,6 +29,14 @@ class Settings:
     integration_key: Secret | SecretReference | None = DEFAULTS["integration_key"]
     url: str | None = DEFAULTS["url"]
     region: Literal["us", "eu"] = DEFAULTS["region"]
+    allowed_hosts: tuple[str, ...] | None = DEFAULTS["allowed_hosts"]
+    """None: any."""
+    proxy: Secret | SecretReference | None = DEFAULTS["proxy"]
+    """Its URL, with user and password."""
+    ca_bundle: str | None = DEFAULTS["ca_bundle"]
+    rest_token: Secret | SecretReference | None = DEFAULTS["rest_token"]
+    rest_url: str | None = DEFAULTS["rest_url"]
+    lifecycle_as: Literal["incident", "change"] = DEFAULTS["lifecycle_as"]
     on: Mapping[str, bool] = field(default_factory=_none, hash=False)
     """Every known trigger, and whether it opens incidents."""
     error_drop_threshold: float = DEFAULTS["error_drop_threshold"]
@@ -99,6 +107,8 @@ class Settings:
             return "****"
         if isinstance(value, Mapping):
             return json.dumps(dict(value))
+        if isinstance(value, tuple):
+            return ", ".join(value)
         return str(value) if isinstance(value, SecretReference) else value
 
 

@@ -59,7 +59,10 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        """PyYAML's SafeLoader with those differences."""
+
         def compose_mapping_node(self, anchor: Any) -> Any:
+            """The mapping, unless a key is in it twice. Raises ComposerError then."""
             node = super().compose_mapping_node(anchor)
             seen = set()
             for key, _value in node.value:

@@ -27,7 +27,7 @@ def queue(box, pagerduty, *alerts, reference=None, fault="500"):
     deliveries = []
     for alert in alerts:
         dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key, reference)], outbox=box)
-        deliveries += dispatcher.submit([alert], seconds=0.1 if fault == "500" else 5).wait()
+        deliveries += dispatcher.submit([alert], seconds=0.4 if fault == "500" else 5).wait()
         dispatcher.flush(5)  # nothing is under way any more when the fault ends
     pagerduty.clear_faults()
     return deliveries

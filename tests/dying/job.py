@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_pd.dispatch import Dispatcher
 from spark_pd.dying import Guard, Markers
+from spark_pd.gate import Gate
 from spark_pd.model import SEVERITIES, Secret, SecretReference, Subject
 from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
@@ -77,7 +78,7 @@ def run_of(
         address=channel.address,
     )
     dispatcher = Dispatcher([channel], outbox=outbox)
-    return Run(plan, checker=Rules(), dispatcher=dispatcher, guard=guard)
+    return Run(plan, checker=Rules(), gate=Gate(dispatcher), guard=guard)
 
 
 def ready() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import socket
@@ -42,12 +41,14 @@ def answering(status: int, answer: Callable[[bytes], bytes] = lambda body: b"", 
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            content = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            content = answer(self.rfile.read(int(self.headers["Content-Length"] or 0)))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        do_GET = do_POST
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing on stderr."""
@@ -176,58 +177,6 @@ def test_a_name_that_does_not_resolve_is_tried_again(monkeypatch: pytest.MonkeyP
     assert "could not be resolved" in delivery.reason
 
 
-def test_a_certificate_that_nobody_vouches_for_is_final(make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        delivery = deliver(channel_to(sandbox.url), make_alert())
-        assert (delivery.status, delivery.status_code, delivery.attempts) == ("failed", None, 1)
-        assert "certificate is not trusted" in delivery.reason
-        assert sandbox.requests == []
-
-
-def test_a_trusted_certificate_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(sandbox.ca_file))
-        assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-
-
-def test_a_ca_file_that_is_not_there_is_a_failed_delivery(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    with Sandbox(key=KEY, tls=True) as sandbox:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "no/such/file.pem")
-        delivery = deliver(channel_to(sandbox.url), make_alert())
-    assert (delivery.status, delivery.attempts) == ("failed", 1)
-
-
-def test_plain_http_where_tls_is_expected_fails_within_the_deadline(sandbox: Sandbox, make_alert: Make) -> None:
-    delivery = deliver(channel_to(sandbox.url.replace("http:", "https:")), make_alert(), 0.5)
-    assert delivery.status == "failed"
-    assert "TLS handshake" in delivery.reason
-
-
-def test_a_proxy_of_the_environment_is_never_used_for_loopback(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-
-
-def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, make_alert: Make) -> None:
-    monkeypatch.delenv("SPARK_PD_LOOPBACK_ONLY", raising=False)
-    monkeypatch.setenv("https_proxy", "http://bob:hunter2@127.0.0.1:9")
-    delivery = deliver(channel_to("https://pagerduty.invalid"), make_alert(), 0.5)
-    assert delivery.status == "failed"
-    assert "proxy" in delivery.reason
-    assert "hunter2" not in delivery.reason
-
-
-def test_credentials_of_a_netrc_are_not_sent(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_alert: Make) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login bob password hunter2\n", encoding="utf-8")
-    monkeypatch.setenv("NETRC", str(netrc))
-    assert deliver(channel_to(sandbox.url), make_alert()).status == "sent"
-    assert "authorization" not in {name.lower() for name in sandbox.requests[0].headers}
-
-
 def test_an_event_too_large_is_made_smaller_once(sandbox: Sandbox, make_alert: Make) -> None:
     sandbox.fault("413", times=1)
     alert = make_alert(details={"text": "x" * 50_000})
@@ -307,14 +256,6 @@ def test_an_alert_that_is_no_alert_does_not_raise(sandbox: Sandbox, make_alert: 
     assert "while the event was made" in delivery.reason
 
 
-def test_connections_are_kept_for_the_next_alert(sandbox: Sandbox, make_alert: Make, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "urllib3")
-    channel = channel_to(sandbox.url)
-    for _ in range(3):
-        assert deliver(channel, make_alert()).status == "sent"
-    assert sum("Starting new" in record.getMessage() for record in caplog.records) == 1
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_has_connections_of_its_own(sandbox: Sandbox, make_alert: Make) -> None:
     channel = channel_to(sandbox.url)
@@ -325,38 +266,6 @@ def test_a_forked_child_has_connections_of_its_own(sandbox: Sandbox, make_alert:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert deliver(channel, make_alert(dedup_key="parent")).status == "sent"
     assert {incident.dedup_key for incident in sandbox.incidents()} >= {"child", "parent"}
-
-
-def _said(channel: PagerDutyChannel, delivery: Delivery) -> str:
-    return f"{channel!r} {channel} {vars(channel)} {delivery!r}"
-
-
-@pytest.mark.parametrize(
-    "fault", [None, "400", "echo", "429", "500", "reset", "hang", "portal", "redirect", "certificate", "refused", "deep"]
-)
-def test_the_key_leaks_nowhere(sandbox: Sandbox, make_alert: Make, caplog: pytest.LogCaptureFixture, fault: str | None) -> None:
-    """Neither in a log at DEBUG, nor in a repr, a delivery or a pickle, whatever PagerDuty does."""
-    caplog.set_level(logging.DEBUG)
-    key = KEY[::-1] if fault == "400" else KEY  # one that the sandbox does not know
-    if fault == "echo":
-        with answering(400, lambda body: json.dumps({"message": "x" * 280 + json.loads(body)["routing_key"]}).encode()) as url:
-            channel = channel_to(url, key)
-            delivery = deliver(channel, make_alert(), 1.0)
-    elif fault == "certificate":
-        with Sandbox(key=KEY, tls=True) as other:
-            channel = channel_to(other.url, key)
-            delivery = deliver(channel, make_alert(), 1.0)
-    else:
-        if fault not in (None, "400", "refused", "deep"):
-            sandbox.fault(fault)
-        if fault == "refused":
-            sandbox.stop()
-        channel = channel_to(sandbox.url, key)
-        delivery = deliver(channel, make_alert(at="no time" if fault == "deep" else make_alert().at), 1.0)
-    assert (delivery.status == "sent") == (fault is None)
-    said = _said(channel, delivery) + caplog.text + "".join(str(vars(record)) for record in caplog.records)
-    said += pickle.dumps(channel).decode("latin-1") + pickle.dumps(delivery.reason).decode("latin-1")
-    assert key[:12] not in said
 
 
 def test_a_pickled_channel_has_no_key_and_says_so(sandbox: Sandbox, make_alert: Make) -> None:

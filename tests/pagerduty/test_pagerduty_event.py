@@ -7,18 +7,14 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from spark_pd.model import Alert, Link, Secret
 from spark_pd.pagerduty.event import BODY_LIMIT, encode, event
 from spark_pd.pagerduty.plain import plain
 from spark_pd.sandbox import Sandbox
-from spark_pd.sandbox.events import alert_problems, parse
 
 KEY = "0123456789abcdef0123456789ABCDEF"
 Make = Callable[..., Alert]
@@ -32,70 +28,6 @@ class Colour(Enum):
 class Mute:
     def __str__(self) -> str:
         raise RuntimeError("no text")
-
-
-TEXT = st.text(st.characters(), max_size=40)  # with control characters and lone surrogates
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.decimals()
-    | st.fractions()
-    | st.dates()
-    | st.datetimes()
-    | st.datetimes(timezones=st.timezones())
-    | st.timedeltas()
-    | st.uuids()
-    | st.binary(max_size=20)
-    | st.sampled_from([Colour.RED, Mute(), object(), 10**50, -(2**63), PurePosixPath("/x"), Secret("hunter2"), float("nan")])
-    | TEXT
-)
-HASHABLE = st.none() | st.booleans() | st.integers() | st.floats() | st.tuples(st.integers()) | st.dates() | TEXT
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.lists(inner, max_size=4).map(tuple)
-        | st.dictionaries(HASHABLE, inner, max_size=4)
-        | st.sets(HASHABLE, max_size=4)
-        | st.frozensets(HASHABLE, max_size=4)
-    ),
-    max_leaves=12,
-)
-ALERTS = st.builds(
-    Alert,
-    trigger=TEXT,
-    state=st.sampled_from(["firing", "resolved"]),
-    severity=st.sampled_from(["critical", "error", "warning", "info", "loud", ""]),
-    summary=TEXT | st.text(min_size=1000, max_size=1100),
-    details=st.dictionaries(HASHABLE, VALUES, max_size=5),
-    dedup_key=TEXT | st.text(min_size=250, max_size=300),
-    source=TEXT,
-    component=TEXT,
-    group=st.none() | TEXT,
-    at=st.datetimes() | st.datetimes(timezones=st.timezones()),
-    links=st.lists(st.builds(Link, href=TEXT | TEXT.map("https://x.example/{}".format), text=TEXT), max_size=3).map(tuple),
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=300)
-@given(alert=ALERTS)
-def test_the_event_of_any_alert_validates_and_is_within_its_limits(valid: Check, alert: Alert) -> None:
-    made = event(alert, routing_key=KEY)
-    valid(made)
-    body = encode(made)
-    assert len(body) <= BODY_LIMIT
-    assert json.loads(body) == made
-    assert encode(event(alert, routing_key=KEY)) == body  # an equal alert is an equal event
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=300)
-@given(alert=ALERTS)
-def test_the_sandbox_finds_nothing_wrong_with_the_event_of_any_alert(alert: Alert) -> None:
-    sent = parse(encode(event(alert, routing_key=KEY)))
-    assert sent is not None
-    assert alert_problems(sent) == []
 
 
 def test_a_firing_alert_fills_every_field(make_alert: Make, valid: Check) -> None:

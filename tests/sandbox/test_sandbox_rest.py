@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from spark_pd import UsageError
 from spark_pd.sandbox import Sandbox
 
 ACCEPT = "application/vnd.pagerduty+json;version=2"
@@ -138,6 +139,75 @@ def test_the_accept_header_is_heeded(account, accept, status):
 def test_only_reading_is_offered(account):
     headers = {"Authorization": f"Token token={account.rest_token}"}
     assert requests.post(f"{account.url}/services", headers=headers, json={}, timeout=10).status_code == 405
+
+
+@pytest.fixture
+def ask() -> Iterator[Any]:
+    with Sandbox(services=["one", "two"]) as sandbox:
+
+        def asked(path: str, **params: Any) -> Any:
+            named = {name.replace("__", "[]"): value for name, value in params.items()}
+            answer = requests.get(
+                sandbox.url + path, params=named, headers={"Authorization": f"Token token={sandbox.rest_token}"}, timeout=10
+            )
+            return answer.json()
+
+        asked.sandbox = sandbox
+        yield asked
+
+
+def send(sandbox: Sandbox, action: str, service: str = "one") -> None:
+    event = {"routing_key": sandbox.keys[service], "event_action": action, "dedup_key": "d"}
+    event["payload"] = {"summary": "s", "source": "s", "severity": "error"}
+    assert requests.post(f"{sandbox.url}/v2/enqueue", json=event, timeout=10).status_code == 202
+
+
+def test_a_service_s_status_is_that_of_its_incidents(ask):
+    statuses = []
+    for action in (None, "trigger", "acknowledge", "resolve"):
+        if action:
+            send(ask.sandbox, action)
+        statuses.append(ask("/services/PSBX0001")["service"]["status"])
+    assert statuses == ["active", "critical", "warning", "active"]
+    assert ask("/services/PSBX0002")["service"]["status"] == "active"
+
+
+@pytest.mark.parametrize("how", ["disabled", "maintenance"])
+def test_a_service_that_is_off_accepts_events_and_opens_nothing(ask, how):
+    sandbox = ask.sandbox
+    send(sandbox, "trigger", "two")
+    for name in ("one", "two"):
+        sandbox.disable(name) if how == "disabled" else sandbox.maintain(name)
+    assert ask("/services/PSBX0001")["service"]["status"] == how
+    send(sandbox, "trigger", "one")
+    send(sandbox, "trigger", "two")  # what was open is updated
+    assert [(incident.service, incident.trigger_count) for incident in sandbox.incidents()] == [("two", 2)]
+    if how == "disabled":
+        sandbox.enable("one")
+    else:
+        sandbox.reset()
+    send(sandbox, "trigger", "one")
+    assert "one" in {incident.service for incident in sandbox.open_incidents()}
+
+
+def test_maintenance_windows_are_listed_by_state_and_service(ask):
+    sandbox = ask.sandbox
+    sandbox.maintain("one", description="upgrade")
+    sandbox.maintain("one", begin=-60, seconds=30, description="over")
+    sandbox.maintain("two", begin=60, description="to come")
+
+    def found(**params: Any) -> list[str]:
+        return [window["description"] for window in ask("/maintenance_windows", **params)["maintenance_windows"]]
+
+    assert found() == found(filter="all") == ["upgrade", "over", "to come"]
+    assert (found(filter="ongoing"), found(filter="past"), found(filter="future")) == (["upgrade"], ["over"], ["to come"])
+    assert found(filter="open") == ["upgrade", "to come"]
+    assert found(service_ids__="PSBX0001") == ["upgrade", "over"]
+    window = ask("/maintenance_windows", filter="ongoing")["maintenance_windows"][0]
+    assert (window["type"], window["services"][0]["id"], window["start_time"][-1]) == ("maintenance_window", "PSBX0001", "Z")
+    assert "must be one of" in ask("/maintenance_windows", filter="now")["error"]["errors"][0]
+    with pytest.raises(UsageError, match="no service 'three'"):
+        sandbox.disable("three")
 
 
 def test_the_limit_is_told_in_headers():

@@ -1,252 +1,281 @@
-"""The value, and the tokens on the way to it, are found nowhere: not in a log at DEBUG, a repr, an error with its frames, or a pickle.
+"""The one leak test, which every secret provider and every channel has to pass: whatever happens, no secret is found anywhere.
 
-Each way of leaking has a positive control: without our care, the libraries do write it down.
+A new provider is a row of PROVIDERS, a new channel one of CHANNELS. Each goes through every fate of an alert, by way of settings, outbox,
+a proxy with a password, and PagerDuty's REST API with a token; with all logging at DEBUG, http.client printing what it sends, and
+warnings shown. Then logs, standard streams, files, reprs, exceptions with their chains and frames, and pickles are searched.
 """
 
 from __future__ import annotations
 
-import gc
+import base64
+import http.client
+import json
 import logging
+import os
 import pickle
-import shutil
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from spark_pd.errors import SecretError
-from spark_pd.model import Secret, SecretContext, SecretReference
-from spark_pd.secrets import parse_reference, resolve
-from spark_pd.secrets.quiet import TELLTALES, quiet
+from spark_pd.channels import channel_of
+from spark_pd.dispatch import Dispatcher
+from spark_pd.errors import DeliveryError
+from spark_pd.model import Alert, Channel, Delivery
+from spark_pd.outbox import Outbox
+from spark_pd.sandbox import Sandbox
+from spark_pd.secrets.quiet import TELLTALES
+from spark_pd.settings import Settings, load_settings
+from spark_pd.testing import STATE_HOME
+from tests.pagerduty.proxy import proxy_to
+from tests.pagerduty.test_pagerduty_channel import answering
+from tests.secrets.conftest import SECRET_KEY, SESSION_TOKEN
 
-CONTEXT = SecretContext()
+KEY, TOKEN, PASSWORD = "K3yThatNobodyMayEverSeeAnywhere0", "T0kenThatNobodySees+", "Passw0rdOfTheProxy"
+FAR = "pagerduty.invalid"
+PLUG_IN = """
+import os
 
-
-@pytest.fixture
-def everything_logged(caplog: pytest.LogCaptureFixture, bare: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """All loggers at DEBUG, as a user does who hunts a fault."""
-    bare.setenv("DATABRICKS_DEBUG_HEADERS", "true")
-    bare.setenv("DATABRICKS_DEBUG_TRUNCATE_BYTES", "100000")
-    for name in ("", "spark_pd", "urllib3", "requests", *TELLTALES):
-        caplog.set_level(logging.DEBUG, name)
-    return caplog
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> str:
-    formatter = logging.Formatter("%(name)s %(message)s")
-    return "\n".join(formatter.format(record) + repr(record.args) for record in caplog.records)
-
-
-def reference(kind: str, tmp_path: Path, patch: pytest.MonkeyPatch, value: str) -> SecretReference:
-    patch.setenv("SPARK_PD_TEST_KEY", value)
-    patch.setenv("CERBERUS_TOKEN", "good-token")
-    (tmp_path / "key").write_text(value)
-    texts = {
-        "env": "env:SPARK_PD_TEST_KEY",
-        "file": f"file:{tmp_path / 'key'}",
-        "databricks": "databricks:pagerduty/integration-key",
-        "cerberus": "cerberus:app/on-call/pagerduty#integration-key",
-    }
-    found = parse_reference(texts[kind])
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize("kind", ["env", "file", "databricks", "cerberus"])
-def test_a_resolved_secret_shows_itself_only_to_who_asks(
-    kind: str,
-    tmp_path: Path,
-    bare: pytest.MonkeyPatch,
-    value: str,
-    cerberus: Any,
-    workspace: Any,
-    everything_logged: pytest.LogCaptureFixture,
-) -> None:
-    source = reference(kind, tmp_path, bare, value)
-    secret = resolve(source, context=CONTEXT)
-    assert secret.reveal() == value
-    written = logged(everything_logged)
-    assert f"resolved the secret {source}" in written
-    assert value not in written
-    assert "good-token" not in written
-    assert value not in f"{secret} {secret!r} {[secret]} {source!r}" + "%s" % secret  # noqa: UP031
-    assert value.encode() not in pickle.dumps([secret, source])
-    with pytest.raises(ValueError, match="pickle"):
-        pickle.loads(pickle.dumps(secret)).reveal()
-
-
-class Deceitful:
-    """A provider's failure of the worst kind: its error, its cause and its frame hold the value."""
-
-    def __init__(self, value: str) -> None:
-        self.value = value
-
-    def get(self, scope: str, key: str) -> str:
-        value = self.value
+def provide(path, *, context):
+    value = os.environ["ACME_" + path.upper()]
+    if "ACME_BROKEN" in os.environ:
         try:
             raise ValueError(value)
         except ValueError as error:
             raise KeyError(value) from error
-
-    secrets = property(lambda self: self)
-
-
-def failing(kind: str, bare: pytest.MonkeyPatch, tmp_path: Path, value: str, cerberus: Any, workspace: Any) -> SecretReference:
-    source = reference(kind if kind != "dbutils" else "databricks", tmp_path, bare, value)
-    if kind == "dbutils":
-        bare.setattr("builtins.dbutils", Deceitful(value), raising=False)
-    if kind == "file":
-        (tmp_path / "key").write_bytes(value.encode() + b"\xff")
-    if kind == "env":
-        bare.setattr("os.environ.get", lambda *_: Deceitful(value).get("", ""), raising=False)
-    answer = (200, f'{{"value": "{value}", "data": {{"integration-key": "{value}"'.encode())  # cut off: json's error quotes all of it
-    bare.setattr(workspace, "answer", lambda *_: answer)
-    bare.setattr(cerberus, "answer", lambda *_: answer)
-    return source
+    return value
+"""
+PROVIDERS = ("literal", "env", "file", "databricks", "cerberus", "cerberus with AWS login", "plug-in")
+CHANNELS: dict[str, Callable[[Settings], Channel]] = {"pagerduty": channel_of}
+FATES = ("sent", "disabled", "refused", "echoed", "500", "reset", "timeout", "untrusted", "redirected", "no proxy", "unresolved", "outbox")
 
 
-@pytest.mark.parametrize("kind", ["env", "file", "databricks", "dbutils", "cerberus"])
-def test_a_failure_after_the_value_was_had_does_not_carry_it(
-    kind: str,
-    tmp_path: Path,
-    bare: pytest.MonkeyPatch,
-    value: str,
-    cerberus: Any,
-    workspace: Any,
-    everything_logged: pytest.LogCaptureFixture,
-) -> None:
-    source = failing(kind, bare, tmp_path, value, cerberus, workspace)
-    with pytest.raises(SecretError) as caught:
-        resolve(source, context=CONTEXT)
-    error = caught.value
-    assert error.__cause__ is None
-    assert error.__context__ is None
-    assert str(source) in str(error)
-    everything = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    assert "resolving.py" in everything
-    frames = "".join(repr(frame.frame.f_locals) for frame in caught.traceback[1:])
-    for place in (
-        str(error),
-        repr(error),
-        everything.partition("resolving.py")[2],
-        frames,
-        logged(everything_logged),
-        str(pickle.dumps(error)),
-    ):
-        assert value not in place
-        assert "good-token" not in place
+@dataclass
+class World:
+    """One provider's references to key, token and proxy, and what may be broken of it."""
 
-
-def test_a_value_of_the_wrong_type_stays_out_of_the_errors_frames(bare: pytest.MonkeyPatch, value: str) -> None:
-    provider = {"env": lambda path, *, context: value.encode()}
-    bare.setattr("spark_pd.secrets.registry.BUILT_IN", provider)
-    with pytest.raises(SecretError, match="gave bytes, not str") as caught:
-        resolve(SecretReference("env", "X"), context=CONTEXT)
-    assert value not in "".join(repr(entry.frame.f_locals) for entry in caught.traceback[1:])
-
-
-def test_a_connection_error_keeps_the_token_to_itself(bare: pytest.MonkeyPatch, everything_logged: pytest.LogCaptureFixture) -> None:
-    bare.setenv("CERBERUS_TOKEN", "good-token")
-    with pytest.raises(SecretError) as caught:
-        resolve(SecretReference("cerberus", "app/on-call/x#k"), context=SecretContext(cerberus_url="http://127.0.0.1:1"))
-    # requests' exception has the request, and that has the token: nothing may lead from our error to it.
-    import requests
-
-    reachable, queue = set(), [caught.value.args, caught.value.__dict__, caught.value.__context__, caught.value.__cause__]
-    while queue:
-        each = queue.pop()
-        if id(each) not in reachable and not isinstance(each, type | ModuleType):
-            reachable.add(id(each))
-            assert not isinstance(each, requests.RequestException | requests.PreparedRequest)
-            queue += gc.get_referents(each)
-    assert "good-token" not in logged(everything_logged)
-
-
-def test_the_aws_login_writes_down_no_credential(
-    cerberus: Any, aws: pytest.MonkeyPatch, value: str, session_token: str, everything_logged: pytest.LogCaptureFixture
-) -> None:
-    aws.setenv("AWS_SESSION_TOKEN", session_token)
-    cerberus.session_token = session_token
-    from spark_pd.secrets.cerberus_aws import signed_headers
-
-    headers = signed_headers()
-    assert session_token in logged(everything_logged), "botocore no longer logs what it signs: is quiet() still needed?"
-    everything_logged.clear()
-    assert resolve(SecretReference("cerberus", "app/on-call/pagerduty#integration-key"), context=CONTEXT).reveal() == value
-    written = logged(everything_logged)
-    for part in (session_token, "token-of-the-login", headers["Authorization"][:40], value):
-        assert part not in written
+    references: dict[str, str]
+    break_it: Callable[[], object]
+    needles: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
-def jvm(value: str) -> Iterator[Any]:
-    """A real py4j gateway to a small JVM (no Spark), whose system property holds the value."""
-    pyspark = pytest.importorskip("pyspark")
-    if shutil.which("java") is None:
-        pytest.skip("needs java on the PATH")
-    from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
-
-    jar = next((Path(pyspark.__file__).parent / "jars").glob("py4j-*.jar"))
-    port = launch_gateway(jarpath=str(jar), javaopts=[f"-Dpagerduty/integration-key={value}", "-Xmx32m"], die_on_exit=True)
-    gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auto_convert=True))
-    yield gateway.jvm
-    gateway.shutdown()
+def values() -> dict[str, str]:
+    return {"key": KEY, "token": TOKEN, "proxy": ""}  # the proxy's URL is known once it runs
 
 
-def test_dbutils_over_py4j_does_not_leave_the_value_in_py4js_log(
-    jvm: Any, bare: pytest.MonkeyPatch, value: str, everything_logged: pytest.LogCaptureFixture
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, bare: pytest.MonkeyPatch, tmp_path: Path, cerberus: Any, workspace: Any, far_proxy: Any, values: Any
+) -> World:
+    values["proxy"] = far_proxy.url
+    kind = request.param
+    references = {name: f"env:SECRET_{name.upper()}" for name in values}
+    if kind == "literal":
+        return World(dict(values), lambda: None)
+    if kind == "env":
+        for name, value in values.items():
+            bare.setenv(f"SECRET_{name.upper()}", value)
+        return World(references, lambda: [bare.delenv(f"SECRET_{name.upper()}") for name in values])
+    if kind == "file":
+        folder = tmp_path / "given"
+        folder.mkdir()
+        for name, value in values.items():
+            (folder / name).write_text(value)
+        spoil = lambda: [(folder / name).write_bytes(value.encode() + b"\xff") for name, value in values.items()]  # noqa: E731
+        return World({name: f"file:{folder / name}" for name in values}, spoil)
+    if kind == "databricks":
+        workspace.values.update({("team", name): value.encode() for name, value in values.items()})
+        return World({name: f"databricks:team/{name}" for name in values}, lambda: broken(bare, workspace, values))
+    if kind.startswith("cerberus"):
+        cerberus.boxes["app/on-call"]["all"] = dict(values)
+        needles = ["good-token"]
+        if "AWS" in kind:
+            for name, value in {"AUTH": "aws"}.items():
+                bare.setenv(f"CERBERUS_{name}", value)
+            bare.setenv("AWS_ACCESS_KEY_ID", "AKIASPARKPDSTANDIN00")
+            bare.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            bare.setenv("AWS_SESSION_TOKEN", SESSION_TOKEN)
+            cerberus.session_token = SESSION_TOKEN
+            needles = ["token-of-the-login", SECRET_KEY, SESSION_TOKEN]
+        else:
+            bare.setenv("CERBERUS_TOKEN", "good-token")
+        return World({name: f"cerberus:app/on-call/all#{name}" for name in values}, lambda: broken(bare, cerberus, values), needles)
+    install(tmp_path / "installed", bare)
+    for name, value in values.items():
+        bare.setenv(f"ACME_{name.upper()}", value)
+    return World({name: f"acmeleak:{name}" for name in values}, lambda: bare.setenv("ACME_BROKEN", "1"))
+
+
+def install(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """A real distribution with a secret provider, as pip leaves it."""
+    info = folder / "acme_leak-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme_leak\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[spark_pd.secrets]\nacmeleak = acme_leak:provide\n")
+    (folder / "acme_leak.py").write_text(PLUG_IN)
+    patch.syspath_prepend(str(folder))
+    patch.delitem(sys.modules, "acme_leak", raising=False)
+
+
+def broken(patch: pytest.MonkeyPatch, stand: Any, values: dict[str, str]) -> None:
+    """The store answers with JSON that is cut off: the error of who reads it quotes all of it."""
+    patch.setattr(stand, "answer", lambda *_: (200, json.dumps({"data": values, "value": KEY})[:-2].encode()))
+
+
+@pytest.fixture
+def far() -> Iterator[Sandbox]:
+    with Sandbox(key=KEY, rest_token=TOKEN, tls=True, tls_hosts=[FAR]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def far_proxy(far: Sandbox) -> Iterator[Any]:
+    with proxy_to(far.url, login=f"bob:{PASSWORD}") as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def everything_shown(caplog: pytest.LogCaptureFixture, bare: pytest.MonkeyPatch) -> list[str]:
+    """All that says too much does so: loggers, http.client, the Databricks SDK. The list takes what threads die of."""
+    bare.setenv("DATABRICKS_DEBUG_HEADERS", "true")
+    bare.setenv("DATABRICKS_DEBUG_TRUNCATE_BYTES", "100000")
+    for name in ("", "spark_pd", "urllib3", "requests", *TELLTALES):
+        caplog.set_level(logging.DEBUG, name)
+    bare.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    died: list[str] = []
+    bare.setattr(threading, "excepthook", lambda args: died.append("".join(traceback.format_exception(args.exc_value))))
+    bare.setattr(sys, "unraisablehook", lambda args: died.append(f"{args.err_msg} {args.exc_value!r} {args.object!r}"))
+    return died
+
+
+def an_alert() -> Alert:
+    return Alert(
+        trigger="failure",
+        state="firing",
+        severity="critical",
+        summary="sales.orders failed",
+        details={"rows": 3},
+        dedup_key="spark_pd/prod/sales/sales.orders/failure",
+        source="nightly",
+        component="sales.orders",
+        at=datetime.now(timezone.utc),
+    )
+
+
+def live(
+    fate: str, world: World, far: Sandbox, make: Callable[[Settings], Channel], folder: Path
+) -> tuple[list[Any], tuple[Delivery, ...]]:
+    """Have an alert meet its fate. All objects that somebody might print, and the deliveries."""
+    config: dict[str, Any] = {
+        "spark.expectations.notifications.pagerduty.enabled": True,
+        "spark.pd.secret.integration.key": world.references["key"],
+        "spark.pd.rest.token": world.references["token"],
+        "spark.pd.secret.proxy": world.references["proxy"],
+        "spark.pd.ca_bundle": far.ca_file,
+        "spark.pd.outbox.path": folder,
+        "spark.expectations.notifications.pagerduty.webhook.url": f"https://{FAR}",
+        "spark.pd.rest.url": f"https://{FAR}",
+    }
+    seconds = 3.0
+    with ExitStack() as stack:
+        if fate == "disabled":
+            far.disable()
+        elif fate == "refused":
+            far.keys.clear()
+            far._account._by_key.clear()  # the sandbox knows no such key any more
+        elif fate == "echoed":
+            echo = stack.enter_context(
+                answering(400, lambda body: json.dumps({"message": body.decode(), "errors": [body.decode()]}).encode())
+            )
+            config["spark.expectations.notifications.pagerduty.webhook.url"] = echo
+        elif fate in ("500", "reset", "timeout"):
+            far.fault("hang" if fate == "timeout" else fate, on=["enqueue", "rest"])
+            seconds = 0.6
+        elif fate == "untrusted":
+            del config["spark.pd.ca_bundle"]
+        elif fate == "redirected":
+            far.fault("redirect", on=["enqueue", "rest"])
+        elif fate == "no proxy":
+            far.stop()
+            seconds = 0.6
+        elif fate == "unresolved":
+            world.break_it()
+        elif fate == "outbox":
+            seconds = 0.0
+        settings = load_settings(config)
+        channel = make(settings)
+        dispatcher = Dispatcher([channel], outbox=Outbox(folder))
+        submission = dispatcher.submit([an_alert()], seconds=seconds)
+        deliveries = submission.wait()
+        found = channel.confirm(an_alert(), until=time.monotonic() + 2)  # type: ignore[attr-defined]
+        dispatcher.flush(10)
+    return [settings, settings.describe(), channel, vars(channel), dispatcher, vars(dispatcher), submission, found, world], deliveries
+
+
+def written(folder: Path) -> list[Path]:
+    """Every file below the test's folder and the user's state, but for those that the secrets were given in."""
+    roots = [each for each in folder.iterdir() if each.name not in ("given", "installed")] + [Path(os.environ[STATE_HOME])]
+    return [path for root in roots for path in root.rglob("*") if path.is_file()]
+
+
+def of_exceptions(deliveries: tuple[Delivery, ...]) -> str:
+    """What a strict run raises, and all that hangs on to it."""
+    try:
+        raise DeliveryError(deliveries[0].reason, deliveries)
+    except DeliveryError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return f"{error} {error!r} {''.join(shown.format())} {pickle.dumps(error)!r}"
+
+
+@pytest.mark.spark_pd_network
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("world", PROVIDERS, indirect=True)
+@pytest.mark.parametrize("make", CHANNELS.values(), ids=CHANNELS)
+def test_no_secret_is_found_anywhere(
+    make: Callable[[Settings], Channel],
+    world: World,
+    fate: str,
+    far: Sandbox,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    everything_shown: list[str],
 ) -> None:
-    class DBUtils:
-        """As Databricks' own: the secret comes out of the JVM, through py4j."""
-
-        def __init__(self, spark: object) -> None:
-            self.secrets = self
-
-        def get(self, scope: str, key: str) -> str:
-            return str(jvm.java.lang.System.getProperty(f"{scope}/{key}"))
-
-    module = ModuleType("pyspark.dbutils")
-    module.DBUtils = DBUtils  # type: ignore[attr-defined]
-    bare.setitem(sys.modules, "pyspark.dbutils", module)
-    assert DBUtils(None).get("pagerduty", "integration-key") == value
-    assert value in logged(everything_logged), "py4j no longer logs answers: is quiet() still needed?"
-    everything_logged.clear()
-    assert resolve(SecretReference("databricks", "pagerduty/integration-key"), context=SecretContext(spark="a session")).reveal() == value
-    assert value not in logged(everything_logged)
-
-
-@pytest.mark.parametrize("name", TELLTALES)
-def test_quiet_is_for_one_thread_for_details_and_for_its_time(name: str, everything_logged: pytest.LogCaptureFixture) -> None:
-    log = logging.getLogger(name)
-    with quiet():
-        log.info("a detail within")
-        log.warning("a warning within")
-        with quiet():
-            log.info("a detail within the inner one")
-        log.info("a detail after the inner one")
-        other = threading.Thread(target=log.debug, args=("a detail of another thread",))
-        other.start()
-        other.join()
-    log.debug("a detail afterwards")
-    assert [record.getMessage() for record in everything_logged.records] == [
-        "a warning within",
-        "a detail of another thread",
-        "a detail afterwards",
-    ]
-
-
-def test_quiet_ends_with_an_error_too() -> None:
-    before = [list(logging.getLogger(name).filters) for name in TELLTALES]
-    with pytest.raises(ZeroDivisionError), quiet():
-        raise ZeroDivisionError
-    assert [list(logging.getLogger(name).filters) for name in TELLTALES] == before
-
-
-def test_a_secret_compares_by_value_without_showing_it(value: str) -> None:
-    assert Secret(value) == Secret(value)
-    assert value not in f"{Secret(value) != Secret('x')}{Secret(value)!r:>50}"
+    folder = tmp_path / "outbox"
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        objects, deliveries = live(fate, world, far, make, folder)
+    expected = {"sent": "sent", "disabled": "sent", "refused": "dead", "echoed": "dead"}
+    if fate == "unresolved" and world.references["key"] != KEY:
+        assert deliveries[0].reason.startswith("no integration key"), deliveries
+    elif fate != "unresolved":
+        assert deliveries[0].status == expected.get(fate, "queued"), deliveries
+    printed = capfd.readouterr()
+    records = [record for record in caplog.records if not record.name.startswith("spark_pd.sandbox")]
+    formatter = logging.Formatter("%(name)s %(message)s")
+    places = {
+        "logs": "\n".join(formatter.format(record) + repr(vars(record)) for record in records),
+        "stdout": printed.out,
+        "stderr": printed.err,
+        "files": "\n".join(f"{path} {path.read_bytes()!r}" for path in written(tmp_path)),
+        "objects": "\n".join(f"{each} {each!r}" for each in [*objects[:-1], *deliveries]),
+        "exceptions": of_exceptions(deliveries),
+        "pickles": repr([pickle.dumps(each) for each in (objects[0], objects[2], deliveries)]),
+        "warnings": "\n".join(str(each.message) for each in warned),
+        "threads": "\n".join(everything_shown),
+    }
+    basic = base64.b64encode(f"bob:{PASSWORD}".encode()).decode()
+    for needle in (KEY, TOKEN, PASSWORD, basic, *world.needles):
+        for place, text in places.items():
+            assert needle not in text, f"{place}: {text[max(0, text.index(needle) - 300) : text.index(needle) + 60]}"

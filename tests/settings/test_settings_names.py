@@ -201,7 +201,7 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
             "spark.pd.on.stage_retry": "False",
             "spark.pd.error.table": "",
         },
-        spark_conf={"spark.pd.lifecycle.as": "change", "spark.pd.severity.no_output": "error"},
+        spark_conf={"spark.pd.on.late": "true", "spark.pd.severity.no_output": "error"},
         environ={"SPARK_PD_STATS_TABLE": "ops.stats", "SPARK_PD_ON_JOB_FAILURE": "false"},
         config_file=file,
     )
@@ -209,7 +209,7 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
     (record,) = caplog.records
     assert record.getMessage() == (
         "these settings have no effect in this version of spark_pd: SPARK_PD_STATS_TABLE, se.enable.error.table, "
-        "spark.pd.lifecycle.as, spark.pd.limit.overrun, spark.pd.severity.no_output"
+        "spark.pd.limit.overrun, spark.pd.on.late, spark.pd.severity.no_output"
     )
 
 

@@ -51,6 +51,7 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "Url": "https://x.example",
         "Key": "env:X",
         "Params": '{"env": "prod"}',
+        "Hosts": "events.pagerduty.com, x.example",
         "Windows": "0 0 * * * for 1h",
     }
     words = {
@@ -63,6 +64,7 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "severity": "critical",
         "min_severity": "critical",
         "notify": "never",
+        "lifecycle_as": "change",
     }
     text = kinds.get(type(setting.kind).__name__) or words.get(setting.field.partition(".")[0], "x y")
     twins = [f"spark.{name}" for name in (setting.name,) if name.startswith("se.")]
