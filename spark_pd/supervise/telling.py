@@ -44,8 +44,15 @@ def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox],
     for box in {claim.file.parent: claim.outbox for claim in claims}.values():
         if seconds <= 0:
             continue
-        for outcome in replay(box, route_of(box), until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0)):
+        mine = replay(box, route_of(box), until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0), pause=_wait)
+        for outcome in mine:
             yield f"{outcome.entry.alert.dedup_key}: {outcome.status}, {outcome.reason}"
+
+
+def _wait(seconds: float) -> bool:
+    """Wait for the rate to allow the next one."""
+    time.sleep(seconds)
+    return True
 
 
 def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, limits: Limits, seconds: float) -> Iterator[str]:
