@@ -71,8 +71,7 @@ class Keeper:
 
     def leave(self, entry: Entry, reason: str) -> None:
         """Note that this process does not try it any more: others need not wait for it."""
-        if self._outbox.holds(entry) == "queued":
-            self._outbox.note(entry, reason)
+        self._outbox.note(entry, reason)
 
     def wake(self) -> None:
         """PagerDuty answers: send what waits for it, in a thread of its own, so that no run's alert waits behind it."""
@@ -138,7 +137,7 @@ class Keeper:
         task = self._mine.get(entry.id)
         if task is not None:
             return task.delivery is None
-        return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry)
+        return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry) is not False
 
     def _forget_gone(self) -> None:
         """Forget what another process sent of what this one had queued."""

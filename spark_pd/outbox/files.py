@@ -54,6 +54,9 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
         _write(aside, data, durable)
         try:
             aside.replace(path)
+        except FileNotFoundError:  # somebody tidied it away, whose clock has jumped
+            _write(aside, data, durable)
+            aside.replace(path)
         except OSError as error:
             if error.errno not in _NO_RENAME:
                 raise

@@ -25,7 +25,7 @@ from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, dec
 from spark_pd.outbox.files import locked, settle, write_whole
 from spark_pd.outbox.owner import this_process
 from spark_pd.outbox.places import default_folder, is_local
-from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, take_in_leftovers
+from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, sweep_notes, take_in_leftovers
 
 logger = logging.getLogger("spark_pd.outbox")
 
@@ -111,6 +111,8 @@ class Outbox:
 
     def note(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Write down why an alert still waits, and the key's fingerprint where it is known by now."""
+        if self.holds(entry) != "queued":
+            return  # who buried it meanwhile has said why
         with logged("the reason why an alert waits was not written down"):
             self._write_note(entry, reason, fingerprint)
 
@@ -141,8 +143,9 @@ class Outbox:
 
     def waiting(self, line: str | None = None) -> list[Entry]:
         """The alerts that wait, of one line or all, in order. What is no alert is set aside, what is too old becomes a dead letter."""
+        take_in_leftovers(self._queue, line)
         if line is None:
-            take_in_leftovers(self._queue)
+            sweep_notes(self._notes, self._queue, self._dead)
         found = self._read(self._queue, "queued", line)
         young = []
         for entry in found:
