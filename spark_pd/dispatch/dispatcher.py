@@ -107,6 +107,8 @@ class Dispatcher:
         try:
             if task.entry is not None:
                 delivery = self._keeper().deliver(task, task.entry, task.channel, deadline)
+            elif task.unkept is not None:
+                delivery = self._keeper().deliver_unkept(task, task.channel, deadline)
             else:
                 delivery = task.channel.deliver(task.alert, deadline=deadline)
         except Exception as error:

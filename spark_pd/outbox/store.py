@@ -104,10 +104,10 @@ class Outbox:
         """Forget an alert that was accepted."""
         self._remove(entry, "it was sent, and may be sent again")
 
-    def drop(self, entry: Entry, note: str) -> None:
-        """Forget an alert that is not to be sent, and say why in the log."""
+    def drop(self, entry: Entry, note: str) -> bool:
+        """Forget an alert that is not to be sent, and say why in the log. Whether that could be done."""
         logger.info("dropped %s %s: %s [%s]", entry.alert.trigger, entry.alert.state, note, entry.alert.dedup_key)
-        self._remove(entry, note)
+        return self._remove(entry, note)
 
     def note(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Write down why an alert still waits, and the key's fingerprint where it is known by now."""
@@ -135,10 +135,10 @@ class Outbox:
 
     # ---- to look at --------------------------------------------------------------------------------------------------------------
 
-    def names(self) -> tuple[str, ...]:
-        """The files of the alerts that wait, in the order in which they came. It opens none of them."""
+    def names(self, line: str | None = None) -> tuple[str, ...]:
+        """The files of the alerts that wait, of one line or all, in the order in which they came. It opens none of them."""
         with suppress(OSError):
-            return tuple(name.name for name in self._names(self._queue))
+            return tuple(name.name for name in self._names(self._queue, line) if line in (None, name.line))
         return ()
 
     def waiting(self, line: str | None = None) -> list[Entry]:
@@ -177,6 +177,10 @@ class Outbox:
             return "dead" if (self._dead / entry.name).exists() else None
         except OSError:
             return "queued"  # better sent twice than not at all
+
+    def can_forget(self) -> bool:
+        """Whether what is sent from here can be removed then. Else each run would send it again, behind newer verdicts."""
+        return os.access(self._queue, os.W_OK | os.X_OK)
 
     def remove_corrupt(self, path: Path) -> None:
         """Remove a file that was set aside."""
@@ -281,12 +285,15 @@ class Outbox:
         data = json.dumps({"reason": reason, "fingerprint": known, "revived": entry.revived, "at": time.time()}).encode("ascii")
         write_whole(self._notes / f"{entry.id}.json", data)
 
-    def _remove(self, entry: Entry, otherwise: str) -> None:
+    def _remove(self, entry: Entry, otherwise: str) -> bool:
+        removed = False
         with logged(f"an alert could not be taken out of the outbox ({otherwise})"):
             for folder in (self._queue, self._dead):
                 (folder / entry.name).unlink(missing_ok=True)
+            removed = True
         with suppress(OSError):
             (self._notes / f"{entry.id}.json").unlink(missing_ok=True)
+        return removed
 
 
 def open_outbox(path: str | None) -> Outbox | None:
