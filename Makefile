@@ -1,5 +1,6 @@
 # make demo    the main job on real data, with a PagerDuty of its own
 # make test    every test, on three versions of PySpark
+# make faults  10,000 random runs with everything going wrong (RUNS=, SEED=)
 # make check   format, lint, types and the direction of imports
 # make clean   remove what the others made
 #
@@ -7,7 +8,10 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-3.5 test-4.2 test-4.3 check format clean
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 faults check format clean
+
+RUNS ?= 10000
+SEED ?= 7
 
 # What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
 SPARK_TESTS ?= tests/checks tests/road
@@ -39,6 +43,9 @@ test-3.5: .venv-3.5/.ready
 
 test-4.3: .venv-4.3/.ready
 	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(TRAPS) $(PYTEST_ARGS)
+
+faults: .venv/.ready
+	@.venv/bin/python -m tests.faults --runs $(RUNS) --seed $(SEED)
 
 check: .venv/.ready
 	@.venv/bin/ruff format --check .

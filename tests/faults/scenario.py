@@ -9,10 +9,12 @@ from typing import Literal, TypeAlias
 
 from tests.faults.contract import COMPLETION, DROPS, FAILURE, IGNORED, START, VERDICTS, Promises
 
-Kind: TypeAlias = Literal["steady", "crowd", "weak disk"]
+Kind: TypeAlias = Literal["steady", "crowd", "weak disk", "sweep"]
 Disk: TypeAlias = Literal["full", "read-only", "half written", "unsynced", "not there", "flaky"]
 
 CROWD = 20  # processes that share one outbox
+SWEEP = 60  # steps at which a sweep kills, one after the other; three runs have fewer
+SWEEP_EVERY = 4  # how many scenarios there are for one of a sweep
 REFUSALS = ("400", "401", "403", "404", "413")
 PASSING = ("204", "moved", "408", "429", "500", "502", "503", "504", "portal", "redirect", "hang", "reset", "close", "lost")
 SPOILT = ("reset_mid_body", "drip", "not_json", "slow")
@@ -102,6 +104,8 @@ def scenario(seed: int, number: int) -> Scenario:
     """The scenario of that number: always the same."""
     name = f"{seed}/{number}"
     rng = random.Random(name)
+    if number % SWEEP_EVERY == SWEEP_EVERY - 1:
+        return sweep(name, rng, 1 + number // SWEEP_EVERY % SWEEP)
     kind: Kind = rng.choices(("steady", "crowd", "weak disk"), (12, 1, 2))[0]
     on = {FAILURE, DROPS, IGNORED}
     on |= {trigger for trigger in (START, COMPLETION) if rng.random() < 0.3}
@@ -116,6 +120,20 @@ def scenario(seed: int, number: int) -> Scenario:
         drain=rng.choice(("replay", "next run")),
         environment=rng.choice((None, "prod")),
     )
+
+
+def sweep(name: str, rng: random.Random, step: int) -> Scenario:
+    """A process that is killed before that step of three runs of one table, and then another that finds the table good, or bad."""
+
+    def job(number: int, verdict: str) -> Job:
+        return Job(number=number, table="sales.t0", verdict=verdict, deadline=1.0)
+
+    first = tuple(job(number, verdict) for number, verdict in enumerate(("errored", "good", "drops")))
+    weather = rng.choice(((), (), (Weather(kind="lost", times=2),), (Weather(kind="503", times=3),), (Weather(kind="slow"),)))
+    killed = Phase(actors=(Actor(jobs=first, kill=Kill(by="step", n=step)),), weather=weather)
+    then = Phase(actors=(Actor(jobs=(job(3, rng.choice(("good", "errored"))),)),))
+    drain: Literal["replay", "next run"] = rng.choice(("replay", "next run"))
+    return Scenario(seed=name, kind="sweep", promises=Promises(), phases=(killed, then), drain=drain)
 
 
 class _Maker:

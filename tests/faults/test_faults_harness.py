@@ -23,7 +23,7 @@ def test_nothing_is_lost_doubled_leaked_or_harmed() -> None:
     assert not result.failures, "\n\n".join(told(failure.scenario, failure.violations) for failure in result.failures)
     assert result.figures.counts["runs"] >= RUNS
     assert result.figures.counts["most processes at once"] == 20
-    assert result.figures.counts["kills"] > 40
+    assert result.figures.counts["kills"] > 80
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,9 @@ def test_nothing_is_lost_doubled_leaked_or_harmed() -> None:
     ],
 )
 def test_a_product_that_is_broken_is_found_out(sabotage: str, kinds: set[str]) -> None:
-    result = run(scenarios(SEED, 1000), at_once=4, sabotage=sabotage, most_failures=1)
+    every = scenarios(SEED, 1000)
+    chosen = (scenario for scenario in every if scenario.kind == "sweep") if sabotage == "trust_half_files" else every
+    result = run(chosen, at_once=4, sabotage=sabotage, most_failures=1)
     found = {violation.kind for failure in result.failures for violation in failure.violations}
     assert found & kinds, (sabotage, found)
 
