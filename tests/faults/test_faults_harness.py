@@ -39,9 +39,8 @@ def test_nothing_is_lost_doubled_leaked_or_harmed() -> None:
     ],
 )
 def test_a_product_that_is_broken_is_found_out(sabotage: str, kinds: set[str]) -> None:
-    every = scenarios(SEED, 1000)
-    chosen = (scenario for scenario in every if scenario.kind == "sweep") if sabotage == "trust_half_files" else every
-    result = run(chosen, at_once=4, sabotage=sabotage, most_failures=1)
+    short = (scenario for scenario in scenarios(SEED, 5000) if scenario.kind == "sweep")
+    result = run(short, at_once=2, sabotage=sabotage, most_failures=1)
     found = {violation.kind for failure in result.failures for violation in failure.violations}
     assert found & kinds, (sabotage, found)
 

@@ -15,8 +15,9 @@ import spark_pd
 from spark_pd.outbox import Outbox, replay
 from spark_pd.run import Run
 from spark_pd.sandbox import Sandbox
-from tests.faults.actor import PRODUCT, THRESHOLD, Site, perform
+from tests.faults.actor import PRODUCT, THRESHOLD, Site
 from tests.faults.contract import VERDICTS
+from tests.faults.one_run import perform
 from tests.faults.oracle import judge
 from tests.faults.play import Happened, Told, weather
 from tests.faults.scenario import Actor, Job, Phase, Scenario, scenario
@@ -118,7 +119,7 @@ def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None
     monitor._dispatcher.flush(5.0)
 
 
-def test_with_real_writes_nothing_is_lost_doubled_leaked_or_harmed(spark, tmp_path, caplog, capsys):
+def test_with_real_writes_nothing_is_lost_doubled_leaked_or_harmed(spark: Any, tmp_path: Path, caplog: Any, capsys: Any) -> None:
     caplog.set_level(logging.DEBUG, logger="spark_pd")
     number = runs = requests = 0
     written: list[int] = []
