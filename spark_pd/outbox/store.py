@@ -218,11 +218,12 @@ class Outbox:
         count = 0
         with os.scandir(self._queue) as entries:
             for entry in entries:
-                stamp, _, line = entry.name[:37].partition("-")
+                # What a killed process left half done counts for the order: its clock may have been ahead.
+                stamp, _, line = entry.name.removeprefix(".")[:37].partition("-")
                 if len(stamp) != 20 or not stamp.isdecimal():
                     continue
-                count += 1
                 last[line] = max(last.get(line, -1), int(stamp))
+                count += 1
                 if len(sizes) < _SAMPLE:
                     with suppress(OSError):
                         sizes.append(entry.stat().st_size)

@@ -248,8 +248,9 @@ def test_what_a_killed_process_had_written_but_not_renamed_is_taken_in(box: Outb
     assert (half.exists(), being_written.exists()) == (False, True)
 
 
-def test_what_a_killed_process_left_is_seen_before_anything_newer_of_its_line_is_sent(box: Outbox, of_the_dead: str) -> None:
-    (left,) = keep(box, make_alert("a"))
+@pytest.mark.parametrize("ahead", [0, 700_000])
+def test_what_a_killed_process_left_is_seen_before_anything_newer_of_its_line_is_sent(box: Outbox, of_the_dead: str, ahead: int) -> None:
+    (left,) = keep(Outbox(box.folder, clock=lambda: time.time_ns() + ahead * 10**9), make_alert("a"))
     put_aside(box, left, of_the_dead)
     (newer,) = keep(box, make_alert("a", "resolved"))
     assert [entry.alert.state for entry in box.waiting(newer.line)] == ["firing", "resolved"]
