@@ -39,7 +39,7 @@ def test_nothing_is_lost_doubled_leaked_or_harmed() -> None:
     ],
 )
 def test_a_product_that_is_broken_is_found_out(sabotage: str, kinds: set[str]) -> None:
-    every = scenarios(SEED, 1000)
+    every = scenarios(SEED, 3000)
     short = (scenario for scenario in every if scenario.kind == "sweep")
     result = run(every if sabotage == "forget_before_202" else short, at_once=2, sabotage=sabotage, most_failures=1)
     found = {violation.kind for failure in result.failures for violation in failure.violations}
