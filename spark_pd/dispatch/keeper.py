@@ -105,7 +105,8 @@ class Keeper:
 
     def join(self, until: float) -> None:
         """Wait for what `wake` began, until `until` (time.monotonic's clock) at the longest."""
-        thread = self._thread
+        with self._lock:  # or it is not started yet, and cannot be waited for
+            thread = self._thread
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
 

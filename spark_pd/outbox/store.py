@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from spark_pd.model import Address, Alert
 from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, decode, encode, line_of, parse_name
@@ -112,14 +112,14 @@ class Outbox:
     def note(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Write down why an alert still waits, and the key's fingerprint where it is known by now."""
         if self.holds(entry) != "queued":
-            return  # who buried it meanwhile has said why
+            return
         with logged("the reason why an alert waits was not written down"):
             self._write_note(entry, reason, fingerprint)
 
     def bury(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Make a dead letter of an alert: nobody tries it again by himself."""
         with logged("a dead letter could not be put aside"):
-            self._write_note(entry, reason, fingerprint)
+            self._write_note(replace(entry, state="dead"), reason, fingerprint)
             (self._queue / entry.name).replace(self._dead / entry.name)
             settle(self._dead)
         keep_few(self._dead, self._most_dead, notes=self._notes)
@@ -127,7 +127,7 @@ class Outbox:
     def revive(self, entry: Entry) -> bool:
         """Have a dead letter wait again, as somebody asked for. Whether that could be done."""
         with logged("a dead letter could not be put back"):
-            self._write_note(replace(entry, revived=True), entry.reason or "", None)
+            self._write_note(replace(entry, state="queued", revived=True), entry.reason or "", None)
             (self._dead / entry.name).replace(self._queue / entry.name)
             settle(self._queue)
             return True
@@ -273,7 +273,7 @@ class Outbox:
     def _with_note(self, entry: Entry) -> Entry:
         note: Any = None
         with suppress(OSError, ValueError, RecursionError):
-            note = json.loads((self._notes / f"{entry.id}.json").read_bytes())
+            note = json.loads(self._note_of(entry).read_bytes())
         if not isinstance(note, dict) or not isinstance(note.get("reason"), str):
             return entry
         found, address = note.get("fingerprint"), entry.address
@@ -284,7 +284,11 @@ class Outbox:
     def _write_note(self, entry: Entry, reason: str, fingerprint: str | None) -> None:
         known = fingerprint or entry.address.fingerprint
         data = json.dumps({"reason": reason, "fingerprint": known, "revived": entry.revived, "at": time.time()}).encode("ascii")
-        write_whole(self._notes / f"{entry.id}.json", data)
+        write_whole(self._note_of(entry), data, aside=f".{uuid.uuid4().hex[:8]}")
+
+    def _note_of(self, entry: Entry) -> Path:
+        # A dead letter has one of its own: who tried it when it was buried is not to write over the reason.
+        return self._notes / f"{entry.id}{'.dead' if entry.state == 'dead' else ''}.json"
 
     def _remove(self, entry: Entry, otherwise: str) -> bool:
         removed = False
@@ -293,7 +297,8 @@ class Outbox:
                 (folder / entry.name).unlink(missing_ok=True)
             removed = True
         with suppress(OSError):
-            (self._notes / f"{entry.id}.json").unlink(missing_ok=True)
+            for state in get_args(EntryState):
+                self._note_of(replace(entry, state=state)).unlink(missing_ok=True)
         return removed
 
 

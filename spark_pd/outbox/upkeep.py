@@ -94,4 +94,5 @@ def keep_few(folder: Path, most: int, *, notes: Path | None = None) -> None:
             path.unlink(missing_ok=True)
             name = parse_name(path.name)
             if name is not None and notes is not None:
-                (notes / f"{name.id}.json").unlink(missing_ok=True)
+                for note in notes.glob(f"{name.id}.*"):
+                    note.unlink(missing_ok=True)

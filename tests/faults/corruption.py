@@ -37,6 +37,7 @@ def corrupt(kind: str, outbox: Path, rng: random.Random) -> Harmed | None:
     if kind == "half copy" and victim is not None:
         (queue / _name(rng)).write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
     elif kind == "bad note" and victim is not None:
+        (outbox / "notes").mkdir(exist_ok=True)
         (outbox / "notes" / f"{_id(victim)}.json").write_bytes(rng.choice((b"", b"[]", b"{", b'{"reason": 3}', bytes(range(256)))))
     elif kind == "other version":
         body = json.dumps({"version": 99, "what": "later"}, sort_keys=True, separators=(",", ":"))
@@ -44,6 +45,7 @@ def corrupt(kind: str, outbox: Path, rng: random.Random) -> Harmed | None:
         (queue / _name(rng)).write_text(json.dumps(later), encoding="utf-8")
     elif kind == "foreign":
         for place in ("queue", "dead", "notes", "corrupt", "."):
+            (outbox / place).mkdir(exist_ok=True)  # who was killed may not have come that far
             (outbox / place / rng.choice((".DS_Store", "README", "x.json", ".nfs000001"))).write_bytes(b"not ours")
     elif kind == "leftover":
         part = queue / f".{_name(rng)}.part"

@@ -254,7 +254,8 @@ def _deaths(happened: Happened) -> Iterator[Violation]:
         ended = any("left" in line or "drained" in line for line in told.lines)
         killed = any("killed" in line for line in told.lines) or (kill is not None and kill.by == "time")
         if not ended and not killed:
-            yield Violation("died", f"a process ended with {told.code}: {told.output[-2000:].decode(errors='replace')}")
+            at = max(0, told.output.rfind(b"Traceback (most recent call last)"), len(told.output) - 6000)
+            yield Violation("died", f"a process ended with {told.code}: {told.output[at:].decode(errors='replace')}")
         for noise in (b"Exception in thread", b"--- Logging error ---", b"Exception ignored in"):
             if noise in told.output:
                 at = told.output.index(noise)

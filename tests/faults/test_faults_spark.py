@@ -116,7 +116,7 @@ def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None
 
     monitor._dispatcher.submit = telling  # type: ignore[method-assign]
     perform(job, monitor.run(job.table, rules=RULES, product_id=PRODUCT), work, lambda **line: account.lines.append(line))
-    monitor._dispatcher.flush(5.0)
+    monitor._dispatcher.flush(1.0)
 
 
 def test_with_real_writes_nothing_is_lost_doubled_leaked_or_harmed(spark: Any, tmp_path: Path, caplog: Any, capsys: Any) -> None:

@@ -238,6 +238,26 @@ def test_nothing_is_sent_from_an_outbox_that_cannot_forget_it(sandbox: Sandbox, 
     assert [each.status for each in replay(box, lambda entry: channel, until=time.monotonic() + 5)] == ["sent"]
 
 
+def test_who_waits_for_a_replay_that_is_just_begun_waits_for_it(sandbox: Sandbox, box: Outbox, monkeypatch) -> None:
+    box.keep([(make_alert(), Address(channel="pagerduty"))])
+    one = keeper.Keeper(box, [channel_to(sandbox.url, sandbox.key)])
+    begun = threading.Event()
+    start = threading.Thread.start
+
+    def slow_start(thread: threading.Thread) -> None:
+        if thread.name == "spark_pd-replay":
+            begun.set()
+            time.sleep(0.2)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    waker = threading.Thread(target=one.wake)
+    waker.start()
+    begun.wait(5)
+    one.join(time.monotonic() + 5)
+    waker.join()
+
+
 def test_with_deadline_0_alerts_are_left_in_the_outbox_at_once(sandbox: Sandbox, box: Outbox, dispatcher) -> None:
     sandbox.fault("hang")
     started = time.monotonic()

@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import string
+import threading
 import time
 import uuid
 from contextlib import suppress
@@ -282,14 +283,30 @@ def test_notes_of_alerts_that_are_gone_are_removed_once_they_are_old(box: Outbox
     for path in notes.iterdir():
         os.utime(path, (1, 1))
     box.waiting()
-    assert {path.stem for path in notes.iterdir()} == {waits.id, dead.id}
+    assert {path.name for path in notes.iterdir()} == {f"{waits.id}.json", f"{dead.id}.dead.json"}
 
 
-def test_a_dead_letters_reason_is_not_written_over(box: Outbox) -> None:
+def test_a_dead_letters_reason_is_not_written_over(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     (entry,) = keep(box, make_alert())
-    box.bury(entry, "it was too old")
-    box.note(entry, "the connection was refused")  # by who was sending it meanwhile
+    held = box.holds
+    # Who sends it has just seen that it waits when another buries it.
+    monkeypatch.setattr(box, "holds", lambda entry: (held(entry), box.bury(entry, "it was too old"))[0])
+    box.note(entry, "the connection was refused")
     assert [dead.reason for dead in box.dead()] == ["it was too old"]
+
+
+def test_notes_that_several_write_at_once_are_whole(box: Outbox) -> None:
+    (entry,) = keep(box, make_alert())
+    reasons = [letter * 20_000 for letter in "abcdef"]
+    seen: set[str | None] = set()
+    threads = [threading.Thread(target=lambda reason=reason: [box.note(entry, reason) for _ in range(20)]) for reason in reasons]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        seen.update(one.reason for one in box.waiting())
+    assert seen <= {None, *reasons}
+    assert [one.reason in reasons for one in box.waiting()] == [True]
+    assert len(list((box.folder / "notes").iterdir())) == 1
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(box: Outbox) -> None:
