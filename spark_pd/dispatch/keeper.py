@@ -44,7 +44,8 @@ class Keeper:
                     self._mine[entry.id] = task
             else:
                 task.unkept = entry
-                task.older = self._outbox.names(line_of(channel.name, task.alert.dedup_key))
+                # Not by the names alone: what a killed process left half done is older too.
+                task.older = tuple(other.name for other in self._outbox.waiting(line_of(channel.name, task.alert.dedup_key)))
         unkept = [task.unkept for task, _ in wanted if task.unkept is not None]
         if unkept:
             logger.warning("the outbox could not keep %d of %d alerts, which are sent without: %s", len(unkept), len(wanted), unkept[0])

@@ -135,10 +135,10 @@ class Outbox:
 
     # ---- to look at --------------------------------------------------------------------------------------------------------------
 
-    def names(self, line: str | None = None) -> tuple[str, ...]:
-        """The files of the alerts that wait, of one line or all, in the order in which they came. It opens none of them."""
+    def names(self) -> tuple[str, ...]:
+        """The files of the alerts that wait, in the order in which they came. It opens none of them."""
         with suppress(OSError):
-            return tuple(name.name for name in self._names(self._queue, line) if line in (None, name.line))
+            return tuple(name.name for name in self._names(self._queue))
         return ()
 
     def waiting(self, line: str | None = None) -> list[Entry]:

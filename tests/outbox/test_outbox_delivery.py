@@ -181,13 +181,18 @@ def test_where_nothing_can_be_kept_it_is_sent_all_the_same_and_said(sandbox: San
     assert "could not keep it" in delivery.reason
 
 
+@pytest.mark.parametrize("half_done", [False, True])
 @pytest.mark.parametrize("seconds", [5, 0])
 def test_an_alert_that_could_not_be_kept_still_takes_the_place_of_older_ones(
-    sandbox: Sandbox, box: Outbox, dispatcher, monkeypatch, seconds: float
+    sandbox: Sandbox, box: Outbox, dispatcher, child, monkeypatch, seconds: float, half_done: bool
 ) -> None:
     sandbox.fault("500")
-    send(dispatcher(), make_alert("a"), seconds=0.1)
+    pid = child(lambda: send(dispatcher(), make_alert("a"), seconds=0.1))
+    os.waitpid(pid, 0)
     sandbox.clear_faults()
+    if half_done:
+        (name,) = box.names()
+        (box.folder / "queue" / name).rename(box.folder / "queue" / f".{name}.part")
 
     def full(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise OSError(28, "No space left on device")
