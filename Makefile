@@ -1,6 +1,7 @@
 # make demo    the main job on real data, with a PagerDuty of its own
 # make test    every test, on three versions of PySpark
 # make payloads   10,000 examples of each property of what is sent to PagerDuty; the tests have 300
+# make faults  10,000 random runs with everything going wrong (RUNS=, SEED=)
 # make check   format, lint, types and the direction of imports
 # make clean   remove what the others made
 #
@@ -8,7 +9,10 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-3.5 test-4.2 test-4.3 payloads check format clean
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 payloads faults check format clean
+
+RUNS ?= 10000
+SEED ?= 7
 
 # What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
 SPARK_TESTS ?= tests/checks tests/road
@@ -43,6 +47,9 @@ test-4.3: .venv-4.3/.ready
 
 payloads: .venv/.ready
 	@.venv/bin/python -m pytest --hypothesis-profile=thorough --timeout=7200 tests/pagerduty/test_pagerduty_payloads.py $(PYTEST_ARGS)
+
+faults: .venv/.ready
+	@.venv/bin/python -m tests.faults --runs $(RUNS) --seed $(SEED)
 
 check: .venv/.ready
 	@.venv/bin/ruff format --check .

@@ -14,7 +14,7 @@ from spark_pd.dispatch import leaving
 from spark_pd.dispatch.confirming import Confirmer
 from spark_pd.dispatch.keeper import Keeper
 from spark_pd.dispatch.limits import Limits, Pace
-from spark_pd.dispatch.paced import PacedChannel, again
+from spark_pd.dispatch.paced import unkept
 from spark_pd.dispatch.submission import Submission, Task
 from spark_pd.dispatch.worker import Worker
 from spark_pd.model import Alert, Channel, Delivery
@@ -157,8 +157,10 @@ class Dispatcher:
         try:
             if task.entry is not None:
                 delivery = self._keeper().deliver(task, task.entry, self._pace().channel(task.channel), deadline)
+            elif task.unkept is not None:
+                delivery = self._keeper().deliver_unkept(task, self._pace().channel(task.channel), deadline)
             else:
-                delivery = self._deliver_unkept(task.alert, self._pace().channel(task.channel), deadline)
+                delivery = unkept(task.alert, self._pace().channel(task.channel), deadline)
         except Exception as error:
             # A channel that raises breaks its promise; its message may hold a key, so its class has to do.
             task.not_sent(f"{type(error).__qualname__} in the channel")
@@ -171,16 +173,6 @@ class Dispatcher:
         if delivery.status == "sent":
             self._confirmers.setdefault(os.getpid(), Confirmer()).take(task)
         return None
-
-    @staticmethod
-    def _deliver_unkept(alert: Alert, channel: PacedChannel, deadline: float) -> Delivery | float:
-        """What became of it, or the seconds after which it is to come again."""
-        delivery = channel.deliver_unkept(alert, deadline=deadline)
-        if again(delivery, deadline):
-            return delivery.retry_after
-        if delivery.retry_after and not delivery.attempts:
-            return channel.deliver_unkept(alert, deadline=deadline, regardless=True)
-        return delivery
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

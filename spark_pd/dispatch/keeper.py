@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 
 from spark_pd.dispatch.limits import Limits, Pace
-from spark_pd.dispatch.paced import PacedChannel, again
+from spark_pd.dispatch.paced import PacedChannel, again, unkept
 from spark_pd.dispatch.sender import Sender
 from spark_pd.dispatch.submission import Task
 from spark_pd.model import Channel, Delivery, DeliveryStatus
 from spark_pd.outbox import Entry, Outbox, Outcome
+from spark_pd.outbox.entry import line_of
 from spark_pd.outbox.owner import owner_lives
-from spark_pd.outbox.replaying import conclude, drop_older
+from spark_pd.outbox.replaying import SUPERSEDED, all_dropped, conclude, drop_older
 from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
 
 logger = logging.getLogger("spark_pd.dispatch")
@@ -40,13 +41,15 @@ class Keeper:
         """Put the tasks on the disk, before anything else is done with them. Where that fails they are sent all the same."""
         wanted = [(task, task.channel) for task in tasks if task.channel is not None and task.channel.barred is None]
         kept = self._outbox.keep([(task.alert, channel.address()) for task, channel in wanted])
-        for (task, _), entry in zip(wanted, kept, strict=True):
+        for (task, channel), entry in zip(wanted, kept, strict=True):
             if isinstance(entry, Entry):
                 task.entry = entry
                 with self._lock:
                     self._mine[entry.id] = task
             else:
                 task.unkept = entry
+                # Not by the names alone: what a killed process left half done is older too.
+                task.older = tuple(other.name for other in self._outbox.waiting(line_of(channel.name, task.alert)))
         unkept = [task.unkept for task, _ in wanted if task.unkept is not None]
         if unkept:
             logger.warning("the outbox could not keep %d of %d alerts, which are sent without: %s", len(unkept), len(wanted), unkept[0])
@@ -64,18 +67,36 @@ class Keeper:
                 self._forget(entry)
                 return _delivery(task, channel, "sent", "another process took it out of the outbox and sent it, or a newer verdict")
             older = [other for other in self._outbox.waiting(entry.line) if other.goes_where(entry)]
-            for dropped in drop_older(self._outbox, entry, older):
-                self._forget(dropped.entry)
+            dropped = drop_older(self._outbox, entry, older)
+            for each in dropped:
+                self._forget(each.entry)
             delivery = channel.deliver(task.alert, deadline=deadline)
             if again(delivery, deadline):
                 return delivery.retry_after
-            conclude(self._outbox, entry, delivery, channel.address().fingerprint)
+            conclude(self._outbox, entry, delivery, channel.address().fingerprint, is_last=all_dropped(dropped))
         if delivery.status == "sent" or delivery.retry_after:
             self._sender.wake()
         if delivery.status == "failed":
             reason = f"{delivery.reason}; it waits in the outbox"
             return _delivery(task, channel, "queued", reason, status_code=delivery.status_code, attempts=delivery.attempts)
         self._forget(entry)
+        return delivery
+
+    def deliver_unkept(self, task: Task, channel: PacedChannel, deadline: float) -> Delivery | float:
+        """Have the channel deliver a task that could not be kept. What waits for its incident is older, and may not follow it."""
+        line = line_of(channel.name, task.alert)
+        now = time.monotonic()
+        # Nobody else knows of this alert, so it is not left to who holds the line; half the time is for sending it.
+        with self._outbox.lock(line, until=now + (deadline - now) / 2):
+            delivery = unkept(task.alert, channel, deadline)
+            if isinstance(delivery, float):
+                return delivery
+            # Also where it failed: an older verdict is no truer for that, and the log has the newer one.
+            address = channel.address()
+            for other in self._outbox.waiting(line):
+                if other.name in task.older and other.goes_to(address):
+                    self._outbox.drop(other, SUPERSEDED)
+                    self._forget(other)
         return delivery
 
     def leave(self, entry: Entry, reason: str, *, turn: bool) -> None:
@@ -114,7 +135,7 @@ class Keeper:
         task = self._mine.get(entry.id)
         if task is not None:
             return task.delivery is None
-        return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry)
+        return entry.reason is None and abs(time.time() - entry.stamp / 1e9) < YOUNG and owner_lives(entry) is not False
 
     def _forget_sent(self, outcome: Outcome | None) -> None:
         """Forget what was sent, or with None what another process sent, of what this one had queued."""

@@ -19,6 +19,16 @@ _REPEAT = 60.0  # seconds for which the same is not said again, where events run
 _SAID = 500  # incidents of which is remembered what was said last; who is forgotten is told again
 
 
+def unkept(alert: Alert, channel: PacedChannel, deadline: float) -> Delivery | float:
+    """Deliver what no outbox has: what became of it, or the seconds after which it is to come again."""
+    delivery = channel.deliver_unkept(alert, deadline=deadline)
+    if again(delivery, deadline):
+        return delivery.retry_after
+    if delivery.retry_after and not delivery.attempts:
+        return channel.deliver_unkept(alert, deadline=deadline, regardless=True)
+    return delivery
+
+
 def again(delivery: Delivery, deadline: float) -> bool:
     """Whether it was too many events that stood in the way, and there is time to come again before `deadline` (time.monotonic's clock)."""
     return delivery.status == "failed" and 0 < delivery.retry_after < deadline - time.monotonic()

@@ -28,6 +28,8 @@ class Task:
         """Its entry in the outbox, where it has one."""
         self.unkept: str | None = None
         """Why the outbox could not keep it, where it should have."""
+        self.older: tuple[str, ...] = ()
+        """The files of the alerts that waited for its incident when the outbox could not keep it."""
         self._reported = False
         self._lock = threading.Lock()
         self._settled = threading.Event()

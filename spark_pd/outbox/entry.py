@@ -48,8 +48,12 @@ class Entry:
 
     def goes_where(self, other: Entry) -> bool:
         """Whether both are for one incident of one team: the same line, and the same key as far as is known."""
-        mine, its = self.address, other.address
-        if self.line != other.line:
+        return self.line == other.line and self.goes_to(other.address)
+
+    def goes_to(self, its: Address) -> bool:
+        """Whether an address is the same team's on the same channel, as far as is known."""
+        mine = self.address
+        if mine.channel != its.channel:
             return False
         if mine.fingerprint is not None and its.fingerprint is not None:
             return mine.fingerprint == its.fingerprint

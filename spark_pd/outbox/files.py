@@ -43,25 +43,28 @@ class _Held:
 _held = _Held()
 
 
-def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, durable: bool = True, aside: str = "") -> None:
     """Write a file aside and rename it into place; with `durable` its bytes are on the disk first. Raises OSError, and leaves nothing then.
 
     The rename itself is on the disk once `settle` was called for the folder. Where there is no rename, it is written in place: readers
-    tell half a file by its checksum.
+    tell half a file by its checksum. Where several may write one path at once, each has an `aside` of its own.
     """
-    aside = path.with_name(f".{path.name}{PART}")
+    part = path.with_name(f".{path.name}{aside}{PART}")
     try:
-        _write(aside, data, durable)
+        _write(part, data, durable)
         try:
-            aside.replace(path)
+            part.replace(path)
+        except FileNotFoundError:  # somebody tidied it away, whose clock has jumped
+            _write(part, data, durable)
+            part.replace(path)
         except OSError as error:
             if error.errno not in _NO_RENAME:
                 raise
             _write(path, data, durable)
-            aside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     except OSError:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         raise
 
 

@@ -13,11 +13,11 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def owner_lives(entry: Entry) -> bool:
-    """Whether the process that made the entry may still run: it does on this machine, or it is another machine's."""
+def owner_lives(entry: Entry) -> bool | None:
+    """Whether the process that made the entry still runs; None where nobody can tell, since it is another machine's."""
     host, _, pid = entry.owner.rpartition(":")
     if host != socket.gethostname() or not pid.isdigit() or os.name != "posix":  # elsewhere kill(pid, 0) is no question
-        return True
+        return None
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

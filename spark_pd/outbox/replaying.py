@@ -16,6 +16,8 @@ Route: TypeAlias = Callable[[Entry], "Channel | str"]
 
 EACH = 5.0  # seconds that one alert may take
 SUPERSEDED = "a newer verdict for the same incident took its place"
+READ_ONLY = "the outbox cannot be changed, so what is sent from it would be sent again and again"
+STAYS = "it was sent, and stays until what is older than it can be removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,14 @@ def replay(
             yield outcome
 
 
-def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str | None = None) -> None:
-    """Note what became of an entry: forgotten once it was sent, a dead letter where it was refused, else the reason why it waits."""
-    if delivery.status == "sent":
+def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str | None = None, *, is_last: bool = True) -> None:
+    """Note what became of an entry: forgotten once it was sent, a dead letter where it was refused, else the reason why it waits.
+
+    `is_last`: whether nothing older is left of its line. Else it stays: who finds only the older one would send that behind it.
+    """
+    if delivery.status == "sent" and not is_last:
+        outbox.note(entry, STAYS, fingerprint=fingerprint)
+    elif delivery.status == "sent":
         outbox.done(entry)
     elif delivery.status == "dead":
         outbox.bury(entry, delivery.reason, fingerprint=fingerprint)
@@ -89,11 +96,17 @@ def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str 
 
 
 def drop_older(outbox: Outbox, entry: Entry, entries: Sequence[Entry]) -> list[Outcome]:
-    """Drop what `entry`, a newer verdict, supersedes. It is on the disk itself, so nothing is lost should we die right here."""
+    """Drop what `entry`, a newer verdict, supersedes. It is on the disk itself, so nothing is lost should we die right here.
+
+    What cannot be removed is still `queued`.
+    """
     older = [other for other in entries if other.name < entry.name]
-    for other in older:
-        outbox.drop(other, SUPERSEDED)
-    return [Outcome(other, "dropped", SUPERSEDED) for other in older]
+    return [Outcome(other, "dropped" if outbox.drop(other, SUPERSEDED) else "queued", SUPERSEDED) for other in older]
+
+
+def all_dropped(outcomes: Sequence[Outcome]) -> bool:
+    """Whether everything older is gone."""
+    return all(outcome.status == "dropped" for outcome in outcomes)
 
 
 def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -116,6 +129,9 @@ def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, deadline:
         if not mine:
             yield from (Outcome(entry, "queued", "another process is sending for the same incident") for entry in group)
             return
+        if not outbox.can_forget():
+            yield from (Outcome(entry, "queued", READ_ONLY) for entry in group)
+            return
         # What was read before the lock may be sent by now, and a newer verdict may have come.
         now = [entry for entry in outbox.waiting(group[0].line) if entry.name in names or entry.goes_where(group[-1])]
         gone = names - {entry.name for entry in now}
@@ -123,8 +139,9 @@ def _send(outbox: Outbox, group: Sequence[Entry], channel: Channel, *, deadline:
         if not now:
             return
         verdict = newest(now)
-        yield from drop_older(outbox, verdict, now)
+        older = drop_older(outbox, verdict, now)
+        yield from older
         delivery = channel.deliver(verdict.alert, deadline=deadline, only_to=verdict.address.fingerprint)
-        conclude(outbox, verdict, delivery)
+        conclude(outbox, verdict, delivery, is_last=all_dropped(older))
         status: Literal["sent", "dead", "queued"] = delivery.status if delivery.status in ("sent", "dead") else "queued"
         yield Outcome(verdict, status, delivery.reason, tried=True, attempts=delivery.attempts, retry_after=delivery.retry_after)

@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from spark_pd.model import Address, Alert
 from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, decode, encode, line_of, parse_name
 from spark_pd.outbox.files import locked, settle, write_whole
 from spark_pd.outbox.owner import this_process
 from spark_pd.outbox.places import default_folder, is_local
-from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, take_in_leftovers
+from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, sweep_notes, take_in_leftovers
 
 logger = logging.getLogger("spark_pd.outbox")
 
@@ -113,20 +113,22 @@ class Outbox:
         """Forget an alert that was accepted."""
         self._remove(entry, "it was sent, and may be sent again")
 
-    def drop(self, entry: Entry, note: str) -> None:
-        """Forget an alert that is not to be sent, and say why in the log."""
+    def drop(self, entry: Entry, note: str) -> bool:
+        """Forget an alert that is not to be sent, and say why in the log. Whether that could be done."""
         logger.info("dropped %s %s: %s [%s]", entry.alert.trigger, entry.alert.state, note, entry.alert.dedup_key)
-        self._remove(entry, note)
+        return self._remove(entry, note)
 
     def note(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Write down why an alert still waits, and the key's fingerprint where it is known by now."""
+        if self.holds(entry) != "queued":
+            return
         with logged("the reason why an alert waits was not written down"):
             self._write_note(entry, reason, fingerprint)
 
     def bury(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Make a dead letter of an alert: nobody tries it again by himself."""
         with logged("a dead letter could not be put aside"):
-            self._write_note(entry, reason, fingerprint)
+            self._write_note(replace(entry, state="dead"), reason, fingerprint)
             (self._queue / entry.name).replace(self._dead / entry.name)
             settle(self._dead)
         keep_few(self._dead, self._most_dead, notes=self._notes)
@@ -134,7 +136,7 @@ class Outbox:
     def revive(self, entry: Entry) -> bool:
         """Have a dead letter wait again, as somebody asked for. Whether that could be done."""
         with logged("a dead letter could not be put back"):
-            self._write_note(replace(entry, revived=True), entry.reason or "", None)
+            self._write_note(replace(entry, state="queued", revived=True), entry.reason or "", None)
             (self._dead / entry.name).replace(self._queue / entry.name)
             settle(self._queue)
             return True
@@ -150,8 +152,9 @@ class Outbox:
 
     def waiting(self, line: str | None = None) -> list[Entry]:
         """The alerts that wait, of one line or all, in order. What is no alert is set aside, what is too old becomes a dead letter."""
+        take_in_leftovers(self._queue, line)
         if line is None:
-            take_in_leftovers(self._queue)
+            sweep_notes(self._notes, self._queue, self._dead)
         found = self._read(self._queue, "queued", line)
         young = []
         for entry in found:
@@ -183,6 +186,10 @@ class Outbox:
             return "dead" if (self._dead / entry.name).exists() else None
         except OSError:
             return "queued"  # better sent twice than not at all
+
+    def can_forget(self) -> bool:
+        """Whether what is sent from here can be removed then. Else each run would send it again, behind newer verdicts."""
+        return os.access(self._queue, os.W_OK | os.X_OK)
 
     def remove_corrupt(self, path: Path) -> None:
         """Remove a file that was set aside."""
@@ -218,11 +225,12 @@ class Outbox:
         count = 0
         with os.scandir(self._queue) as entries:
             for entry in entries:
-                stamp, _, line = entry.name[:37].partition("-")
+                # What a killed process left half done counts for the order: its clock may have been ahead.
+                stamp, _, line = entry.name.removeprefix(".")[:37].partition("-")
                 if len(stamp) != 20 or not stamp.isdecimal():
                     continue
-                count += 1
                 last[line] = max(last.get(line, -1), int(stamp))
+                count += 1
                 if len(sizes) < _SAMPLE:
                     with suppress(OSError):
                         sizes.append(entry.stat().st_size)
@@ -267,7 +275,7 @@ class Outbox:
     def _with_note(self, entry: Entry) -> Entry:
         note: Any = None
         with suppress(OSError, ValueError, RecursionError):
-            note = json.loads((self._notes / f"{entry.id}.json").read_bytes())
+            note = json.loads(self._note_of(entry).read_bytes())
         if not isinstance(note, dict) or not isinstance(note.get("reason"), str):
             return entry
         found, address = note.get("fingerprint"), entry.address
@@ -278,14 +286,22 @@ class Outbox:
     def _write_note(self, entry: Entry, reason: str, fingerprint: str | None) -> None:
         known = fingerprint or entry.address.fingerprint
         data = json.dumps({"reason": reason, "fingerprint": known, "revived": entry.revived, "at": time.time()}).encode("ascii")
-        write_whole(self._notes / f"{entry.id}.json", data)
+        write_whole(self._note_of(entry), data, aside=f".{uuid.uuid4().hex[:8]}")
 
-    def _remove(self, entry: Entry, otherwise: str) -> None:
+    def _note_of(self, entry: Entry) -> Path:
+        # A dead letter has one of its own: who tried it when it was buried is not to write over the reason.
+        return self._notes / f"{entry.id}{'.dead' if entry.state == 'dead' else ''}.json"
+
+    def _remove(self, entry: Entry, otherwise: str) -> bool:
+        removed = False
         with logged(f"an alert could not be taken out of the outbox ({otherwise})"):
             for folder in (self._queue, self._dead):
                 (folder / entry.name).unlink(missing_ok=True)
+            removed = True
         with suppress(OSError):
-            (self._notes / f"{entry.id}.json").unlink(missing_ok=True)
+            for state in get_args(EntryState):
+                self._note_of(replace(entry, state=state)).unlink(missing_ok=True)
+        return removed
 
 
 def open_outbox(path: str | None) -> Outbox | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from spark_pd.outbox.entry import decode, parse_name
 from spark_pd.outbox.files import PART
+from spark_pd.outbox.owner import owner_lives
 
 logger = logging.getLogger("spark_pd.outbox")
 
@@ -51,22 +53,36 @@ def set_aside(path: Path, folder: Path, why: str, *, most: int) -> None:
     keep_few(folder, most)
 
 
-def take_in_leftovers(queue: Path) -> None:
-    """Finish what a killed process had written, but not yet renamed; remove what it had not written to its end."""
+def take_in_leftovers(queue: Path, line: str | None = None) -> None:
+    """Finish what a killed process had written, but not yet renamed, for one line or all; remove what it had not written to its end.
+
+    It is taken in before anything newer is sent, or it would be sent behind that.
+    """
     leftovers: list[Path] = []
-    with suppress(OSError):
-        leftovers = [path for path in queue.iterdir() if path.name.endswith(PART) and is_old(path)]
+    with suppress(OSError), os.scandir(queue) as files:
+        leftovers = [queue / file.name for file in files if file.name.endswith(PART) and (line is None or line in file.name)]
     for path in leftovers:
         name = path.name[1 : -len(PART)]
         with suppress(OSError):
             try:
-                whole = decode(path.read_bytes()).name == name
+                entry = decode(path.read_bytes())
             except ValueError:
-                whole = False
-            if whole:
+                if is_old(path):
+                    path.unlink()
+                continue
+            lives = owner_lives(entry)  # a clock that jumped makes a file look old that is being written
+            if entry.name == name and (is_old(path) if lives is None else not lives):
                 path.replace(queue / name)
-            else:
-                path.unlink()
+
+
+def sweep_notes(notes: Path, *homes: Path) -> None:
+    """Remove notes of alerts that are in none of these folders any more: who wrote them was killed, or was late."""
+    with suppress(OSError):
+        files = list(notes.iterdir())
+        known = {name.id for home in homes for path in home.iterdir() if (name := parse_name(path.name)) is not None} if files else set()
+        for path in files:
+            if path.name.lstrip(".").partition(".")[0] not in known and is_old(path):
+                path.unlink(missing_ok=True)
 
 
 def keep_few(folder: Path, most: int, *, notes: Path | None = None) -> None:
@@ -78,4 +94,5 @@ def keep_few(folder: Path, most: int, *, notes: Path | None = None) -> None:
             path.unlink(missing_ok=True)
             name = parse_name(path.name)
             if name is not None and notes is not None:
-                (notes / f"{name.id}.json").unlink(missing_ok=True)
+                for note in notes.glob(f"{name.id}.*"):
+                    note.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spark_pd.errors import UsageError
 from spark_pd.model import names
 
-STATUSES = ("403", "408", "413", "429", "500", "502", "503", "504")
+STATUSES = ("204", "400", "401", "403", "404", "408", "413", "429", "500", "502", "503", "504")
 
 KINDS: dict[str, str] = {
     **{status: f"answered {status}, not accepted" for status in STATUSES},
@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "drip": "accepted, answered one byte at a time",
     "not_json": "accepted, but the answer's body is a page of HTML",
     "portal": "answered 200 with a page of HTML, as a proxy that wants a login does; not accepted",
+    "moved": "answered 301 to /redirected on the same sandbox, not accepted",
     "redirect": "answered 307 to /redirected on the same sandbox, not accepted",
 }
 """Every kind of fault and what it does."""

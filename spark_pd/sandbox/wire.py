@@ -29,6 +29,7 @@ _FAULT_MESSAGES = {
     "429": ("throttle exceeded", "Requests for this service are arriving too quickly.  Please retry later."),
     "500": ("internal error", "The server encountered an error while processing the event"),
 }
+_REDIRECTS = {"moved": 301, "redirect": 307}
 _ACCEPTED_FIRST = ("slow", "lost", "reset_mid_body", "drip", "not_json")
 
 
@@ -75,9 +76,9 @@ class Wire:
             return self._give(request, _status_answer(fault), environ, start_response)
         if fault.kind == "portal":
             return self._give(request, Response(_PAGE, 200, mimetype="text/html"), environ, start_response)
-        if fault.kind == "redirect":
+        if fault.kind in _REDIRECTS:
             to = f"{environ['wsgi.url_scheme']}://{get_host(environ)}/redirected"
-            return self._give(request, Response("", 307, {"Location": to}), environ, start_response)
+            return self._give(request, Response("", _REDIRECTS[fault.kind], {"Location": to}), environ, start_response)
         if fault.kind == "hang":
             released.wait()
         self._log.settled(request, None)
@@ -148,6 +149,8 @@ def _errors(answer: Response) -> tuple[str, ...]:
 
 
 def _status_answer(fault: Fault) -> Response:
+    if fault.kind == "204":
+        return Response(status=204)
     answer = Response(status=int(fault.kind), mimetype="application/json")
     status, message = _FAULT_MESSAGES.get(fault.kind, (answer.status.partition(" ")[2].lower(), "The sandbox was asked to fail"))
     answer.set_data(f'{{"status": "{status}", "message": "{message}", "errors": []}}')

@@ -181,6 +181,88 @@ def test_where_nothing_can_be_kept_it_is_sent_all_the_same_and_said(sandbox: San
     assert "could not keep it" in delivery.reason
 
 
+@pytest.mark.parametrize("half_done", [False, True])
+@pytest.mark.parametrize("seconds", [5, 0])
+def test_an_alert_that_could_not_be_kept_still_takes_the_place_of_older_ones(
+    sandbox: Sandbox, box: Outbox, dispatcher, child, monkeypatch, seconds: float, half_done: bool
+) -> None:
+    sandbox.fault("500")
+    pid = child(lambda: send(dispatcher(), make_alert("a"), seconds=0.1))
+    os.waitpid(pid, 0)
+    sandbox.clear_faults()
+    if half_done:
+        (name,) = box.names()
+        (box.folder / "queue" / name).rename(box.folder / "queue" / f".{name}.part")
+
+    def full(path: Path, data: bytes, *, durable: bool = True) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spark_pd.outbox.store.write_whole", full)
+        (delivery,) = send(dispatcher(), make_alert("a", "resolved"), seconds=seconds)
+    assert delivery.status == "sent"
+    assert box.names() == ()
+    send(dispatcher(), make_alert("b"))
+    assert [incident.dedup_key for incident in sandbox.incidents()] == ["b"]
+
+
+def test_a_newer_verdict_stays_as_long_as_an_older_one_cannot_be_removed(sandbox: Sandbox, box: Outbox, dispatcher, monkeypatch) -> None:
+    sandbox.fault("500")
+    send(dispatcher(), make_alert("a"), seconds=0.1)
+    sandbox.clear_faults()
+    (older,) = box.names()
+    real = Path.unlink
+
+    def stuck(self: Path, missing_ok: bool = False) -> None:
+        if self.name == older:
+            raise PermissionError(1, "Operation not permitted")
+        real(self, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stuck)
+        new = dispatcher()
+        (delivery,) = send(new, make_alert("a", "resolved"))
+        assert delivery.status == "sent"
+        new.flush(5)
+        assert [entry.alert.state for entry in box.waiting()] == ["firing", "resolved"]
+    send(dispatcher(), make_alert("b"))
+    assert drained(box)
+    assert {event["event_action"] for event in sandbox.events if event["dedup_key"] == "a"} == {"resolve"}
+
+
+def test_nothing_is_sent_from_an_outbox_that_cannot_forget_it(sandbox: Sandbox, box: Outbox, dispatcher, monkeypatch) -> None:
+    sandbox.fault("500")
+    send(dispatcher(), make_alert("a"), seconds=0.1)
+    sandbox.clear_faults()
+    channel = channel_to(sandbox.url, sandbox.key)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and str(path).startswith(str(box.folder))))
+        (outcome,) = replay(box, lambda entry: channel, until=time.monotonic() + 5)
+    assert (outcome.status, outcome.tried, sandbox.events) == ("queued", False, [])
+    assert "cannot be changed" in outcome.reason
+    assert [each.status for each in replay(box, lambda entry: channel, until=time.monotonic() + 5)] == ["sent"]
+
+
+def test_who_waits_for_a_replay_that_is_just_begun_waits_for_it(sandbox: Sandbox, box: Outbox, monkeypatch) -> None:
+    box.keep([(make_alert(), Address(channel="pagerduty"))])
+    one = keeper.Keeper(box, [channel_to(sandbox.url, sandbox.key)])
+    begun = threading.Event()
+    start = threading.Thread.start
+
+    def slow_start(thread: threading.Thread) -> None:
+        if thread.name == "spark_pd-replay":
+            begun.set()
+            time.sleep(0.2)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    waker = threading.Thread(target=one.wake)
+    waker.start()
+    begun.wait(5)
+    one.join(time.monotonic() + 5)
+    waker.join()
+
+
 def test_with_deadline_0_alerts_are_left_in_the_outbox_at_once(sandbox: Sandbox, box: Outbox, dispatcher) -> None:
     sandbox.fault("hang")
     started = time.monotonic()
@@ -296,6 +378,9 @@ def test_many_processes_share_one_outbox(sandbox: Sandbox, box: Outbox, child) -
     opened = [incident.dedup_key for incident in sandbox.open_incidents()]
     assert sorted(opened) == sorted(expected)
     assert len([incident for incident in sandbox.incidents() if incident.dedup_key == "shared"]) == 1
+    for name in files_in(box.folder):  # notes that a process was writing when it ended
+        os.utime(box.folder / name, (1, 1))
+    assert box.waiting() == []
     assert files_in(box.folder) == []
 
 

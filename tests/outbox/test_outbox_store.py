@@ -7,10 +7,13 @@ import json
 import logging
 import os
 import resource
+import socket
 import string
+import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from hypothesis import strategies as st
 from spark_pd.model import Address, Link, Secret
 from spark_pd.outbox import Entry, Outbox, open_outbox, places
 from spark_pd.outbox.entry import decode, encode, parse_name
+from spark_pd.outbox.owner import this_process
 from spark_pd.pagerduty.plain import plain
 from tests.outbox.conftest import files_in, make_alert
 
@@ -214,18 +218,95 @@ def test_without_renames_files_are_written_in_place(box: Outbox, monkeypatch: py
     assert files_in(box.folder) == [f"queue/{entry.name}"]
 
 
-def test_what_a_killed_process_had_written_but_not_renamed_is_taken_in(box: Outbox) -> None:
-    one, two = keep(box, make_alert("a"), make_alert("b"))
-    for entry, size in ((one, None), (two, 40)):
-        path = box.folder / "queue" / entry.name
-        aside = path.with_name(f".{path.name}.part")
-        aside.write_bytes(path.read_bytes()[:size])
-        path.unlink()
-    assert box.waiting() == []  # they may be under way
-    for aside in (box.folder / "queue").iterdir():
+def put_aside(box: Outbox, entry: Entry, owner: str, size: int | None = None) -> Path:
+    """Have an entry's file look as while that process writes it."""
+    path = box.folder / "queue" / entry.name
+    path.unlink()
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(encode(replace(entry, owner=owner))[:size])
+    return aside
+
+
+@pytest.fixture
+def of_the_dead(child) -> str:
+    """A process that has ended, as entries name their owner."""
+    pid = child(lambda: None)
+    os.waitpid(pid, 0)
+    return f"{socket.gethostname()}:{pid}"
+
+
+def test_what_a_killed_process_had_written_but_not_renamed_is_taken_in(box: Outbox, of_the_dead: str) -> None:
+    one, two, mine, elsewhere = keep(box, *(make_alert(name) for name in "abcd"))
+    put_aside(box, one, of_the_dead)
+    half = put_aside(box, two, of_the_dead, 40)
+    being_written = put_aside(box, mine, this_process())
+    foreign = put_aside(box, elsewhere, "another-machine:7")
+    assert [entry.alert.dedup_key for entry in box.waiting()] == ["a"]
+    assert len([path for path in (half, being_written, foreign) if path.exists()]) == 3  # they may be under way
+    for aside in (half, being_written, foreign):
         os.utime(aside, (1, 1))
-    assert box.waiting() == [one]
-    assert files_in(box.folder) == [f"queue/{one.name}"]
+    assert [entry.alert.dedup_key for entry in box.waiting()] == ["a", "d"]
+    assert (half.exists(), being_written.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("ahead", [0, 700_000])
+def test_what_a_killed_process_left_is_seen_before_anything_newer_of_its_line_is_sent(box: Outbox, of_the_dead: str, ahead: int) -> None:
+    (left,) = keep(Outbox(box.folder, clock=lambda: time.time_ns() + ahead * 10**9), make_alert("a"))
+    put_aside(box, left, of_the_dead)
+    (newer,) = keep(box, make_alert("a", "resolved"))
+    assert [entry.alert.state for entry in box.waiting(newer.line)] == ["firing", "resolved"]
+
+
+def test_a_file_that_is_tidied_away_while_it_is_written_is_written_again(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.replace
+
+    def robbed(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", real)
+        self.unlink()
+        return real(self, target)
+
+    keep(box, make_alert("the folders are there"))
+    monkeypatch.setattr(Path, "replace", robbed)
+    (entry,) = keep(box, make_alert())
+    assert entry in box.waiting()
+
+
+def test_notes_of_alerts_that_are_gone_are_removed_once_they_are_old(box: Outbox) -> None:
+    waits, dead = keep(box, make_alert("a"), make_alert("b"))
+    box.note(waits, "no answer")
+    box.bury(dead, "refused")
+    notes = box.folder / "notes"
+    for name in ("0123456789ab.json", ".0123456789ab.json.part"):
+        (notes / name).write_bytes(b"{}")
+    box.waiting()
+    assert len(list(notes.iterdir())) == 4
+    for path in notes.iterdir():
+        os.utime(path, (1, 1))
+    box.waiting()
+    assert {path.name for path in notes.iterdir()} == {f"{waits.id}.json", f"{dead.id}.dead.json"}
+
+
+def test_a_dead_letters_reason_is_not_written_over(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = keep(box, make_alert())
+    held = box.holds
+    # Who sends it has just seen that it waits when another buries it.
+    monkeypatch.setattr(box, "holds", lambda entry: (held(entry), box.bury(entry, "it was too old"))[0])
+    box.note(entry, "the connection was refused")
+    assert [dead.reason for dead in box.dead()] == ["it was too old"]
+
+
+def test_notes_that_several_write_at_once_are_whole(box: Outbox) -> None:
+    (entry,) = keep(box, make_alert())
+    reasons = [letter * 20_000 for letter in "abcdef"]
+    seen: set[str | None] = set()
+    threads = [threading.Thread(target=lambda reason=reason: [box.note(entry, reason) for _ in range(20)]) for reason in reasons]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        seen.update(one.reason for one in box.waiting())
+    assert seen <= {None, *reasons}
+    assert [one.reason in reasons for one in box.waiting()] == [True]
+    assert len(list((box.folder / "notes").iterdir())) == 1
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(box: Outbox) -> None:

@@ -14,7 +14,7 @@ from spark_pd.errors import UsageError
 from spark_pd.sandbox import FAULTS
 
 
-@pytest.mark.parametrize("kind", ["403", "408", "413", "429", "500", "502", "503", "504"])
+@pytest.mark.parametrize("kind", ["400", "401", "403", "404", "408", "413", "429", "500", "502", "503", "504"])
 def test_a_status_is_answered_and_nothing_accepted(sandbox, event, post, kind):
     sandbox.fault(kind, 1)
     answer = post(event())
@@ -23,6 +23,12 @@ def test_a_status_is_answered_and_nothing_accepted(sandbox, event, post, kind):
     assert "Retry-After" not in answer.headers
     assert sandbox.events == []
     assert post(event()).status_code == 202
+
+
+def test_a_204_has_no_body_and_nothing_is_accepted(sandbox, event, post):
+    sandbox.fault(204, 1)
+    answer = post(event())
+    assert (answer.status_code, answer.content, sandbox.events) == (204, b"", [])
 
 
 @pytest.mark.parametrize(("given", "header"), [(2, "2"), (1.5, "1.5"), ("Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 GMT")])
@@ -168,10 +174,11 @@ def test_pages_of_html(sandbox, event, post, kind, status, accepted):
     assert len(sandbox.events) == accepted
 
 
-def test_who_follows_a_redirect_is_seen(sandbox, event, post):
-    sandbox.fault("redirect", 2)
+@pytest.mark.parametrize(("kind", "status"), [("redirect", 307), ("moved", 301)])
+def test_who_follows_a_redirect_is_seen(sandbox, event, post, kind, status):
+    sandbox.fault(kind, 2)
     answer = post(event(), allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"]) == (307, f"{sandbox.url}/redirected")
+    assert (answer.status_code, answer.headers["Location"]) == (status, f"{sandbox.url}/redirected")
     assert len(sandbox.requests) == 1
     assert post(event()).status_code == 404
     assert [request.path for request in sandbox.requests[1:]] == ["/v2/enqueue", "/redirected"]
@@ -200,7 +207,7 @@ def test_faults_are_for_enqueue_unless_ordered_for_others(sandbox, event, post):
     ("order", "says"),
     [
         ({"kind": "hangs"}, "unknown kind 'hangs'; .*Did you mean 'hang'"),
-        ({"kind": 418}, "unknown kind '418'; the sandbox has 403, .*redirect"),
+        ({"kind": 418}, "unknown kind '418'; the sandbox has 204, .*redirect"),
         ({"kind": "500", "times": 0}, "times=0 must be"),
         ({"kind": "500", "times": True}, "times=True must be"),
         ({"kind": "500", "times": 1.5}, r"times=1\.5 must be"),
