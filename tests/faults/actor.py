@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from spark_pd.dispatch import Dispatcher, Submission
+from spark_pd.gate import Gate
 from spark_pd.model import Alert, Channel, Secret, SecretReference, Subject
 from spark_pd.outbox import Entry, Outbox, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
@@ -197,7 +198,7 @@ def _run(site: Site, job: Job, dispatcher: Dispatcher) -> Run:
         links=(),
     )
     checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, describe=describe)
-    return Run(plan, checker=checker, dispatcher=dispatcher)
+    return Run(plan, checker=checker, gate=Gate(dispatcher))
 
 
 def _in_threads(actor: Actor, one: Callable[[int], None]) -> None:

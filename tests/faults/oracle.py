@@ -42,6 +42,8 @@ class _Word:
     sure: bool
     reported: bool = False
     """Whether it is known that it did not reach PagerDuty, and the user was told."""
+    clock_off: bool = False
+    """Whether its process's clock was off: among words of the same time it may count for older or newer than it is."""
     apart: bool = False
     """Whether its process could not change the outbox: what waits there is sent although this one is newer (docs/delivery.md)."""
 
@@ -116,11 +118,14 @@ class _History:
             for trigger, state in words:
                 status = deliveries.get((trigger, state))
                 self._check_delivery(job, trigger, state, status, disk_fails)
-                # It was sent past the outbox, and whether what waits there could be removed is a matter of luck.
-                past = apart or (actor.disk == "flaky" and disk_fails and (status is None or "could not keep it" in status[1]))
+                # It was sent past the outbox; whether what waits there is then removed is a matter of luck, and of who lives to do it.
+                lucky = actor.disk == "flaky" or not any("left" in line for line in told.lines)
+                past = apart or (disk_fails and lucky and (status is None or "could not keep it" in status[1]))
                 reported = (run, trigger, state) in self._dead | self._harmed or (status is not None and status[0] in ("failed", "dead"))
                 sure = told_of is not None and (not disk_fails or status is not None)
-                word = _Word(2 * job.number + number, phase, process, state, run, trigger, sure and not past, reported, past)
+                word = _Word(
+                    2 * job.number + number, phase, process, state, run, trigger, sure and not past, reported, any(actor.clock), past
+                )
                 self.words[dedup_key(self._scenario, job.table, trigger)].append(word)
         if ended is not None:
             self._check_run(job, ended)
@@ -192,6 +197,8 @@ def _final_state(key: str, words: list[_Word], opened: set[str]) -> Iterator[Vio
                 by_process[word.process].append(word)
         ends = [_after(possible, sorted(each, key=lambda word: word.at)) for each in by_process.values()]
         possible = set().union(*ends)
+        if len(by_process) > 1 and any(word.clock_off for word in words if word.phase == phase):
+            possible |= {word.state for word in words if word.phase == phase}
     is_open = key in opened
     if possible == {"firing"} and not is_open:
         yield Violation("lost", f"{key} is to be open, and is not")

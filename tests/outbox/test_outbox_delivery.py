@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import spark_pd
-from spark_pd.dispatch import Dispatcher, keeper
+from spark_pd.dispatch import Dispatcher, Limits, Pace, keeper
+from spark_pd.dispatch.sender import Sender
 from spark_pd.model import Address, Delivery
 from spark_pd.outbox import Outbox, replay
 from spark_pd.pagerduty import ANOTHER_KEY
@@ -245,7 +246,8 @@ def test_nothing_is_sent_from_an_outbox_that_cannot_forget_it(sandbox: Sandbox, 
 
 def test_who_waits_for_a_replay_that_is_just_begun_waits_for_it(sandbox: Sandbox, box: Outbox, monkeypatch) -> None:
     box.keep([(make_alert(), Address(channel="pagerduty"))])
-    one = keeper.Keeper(box, [channel_to(sandbox.url, sandbox.key)])
+    channel = Pace(Limits(), box).channel(channel_to(sandbox.url, sandbox.key))
+    one = Sender(box, route=lambda entry: channel, under_way=lambda entry: False, told=lambda outcome: None, channels=[channel])
     begun = threading.Event()
     start = threading.Thread.start
 
@@ -261,6 +263,7 @@ def test_who_waits_for_a_replay_that_is_just_begun_waits_for_it(sandbox: Sandbox
     begun.wait(5)
     one.join(time.monotonic() + 5)
     waker.join()
+    assert len(sandbox.events) == 1
 
 
 def test_with_deadline_0_alerts_are_left_in_the_outbox_at_once(sandbox: Sandbox, box: Outbox, dispatcher) -> None:
