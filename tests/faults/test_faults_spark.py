@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import spark_pd
+from spark_pd.channels import channel_of
 from spark_pd.outbox import Outbox, replay
 from spark_pd.run import Run
 from spark_pd.sandbox import Sandbox
@@ -94,7 +95,7 @@ def play_here(made: Scenario, spark: Any, sandbox: Sandbox, folder: Path, writte
                 account.lines.append({"left": True})
                 crew.append(account)
             happened.phases.append(crew)
-    outbox, channel = Outbox(box), monitor._channels()[0]
+    outbox, channel = Outbox(box), channel_of(monitor.settings)
     list(replay(outbox, lambda entry: channel, until=time.monotonic() + 20, patience=2.0))
     happened.events, happened.requests = sandbox.events, sandbox.requests
     happened.dead, happened.left = outbox.dead(), list(outbox.names())
@@ -106,7 +107,7 @@ def play_here(made: Scenario, spark: Any, sandbox: Sandbox, folder: Path, writte
 def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None], account: Told) -> None:
     """One run, told as a process of the harness tells it."""
     monitor._application = f"run-{job.number}"
-    submit = monitor._dispatcher.submit
+    submit = monitor._gate._dispatcher.submit
 
     def telling(alerts: Any, *, seconds: float) -> Any:
         handed = tuple(alerts)
@@ -114,9 +115,9 @@ def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None
         account.lines.append({"handed": [[alert.trigger, alert.state] for alert in handed], "run": handed[0].source})
         return submission
 
-    monitor._dispatcher.submit = telling  # type: ignore[method-assign]
+    monitor._gate._dispatcher.submit = telling  # type: ignore[method-assign]
     perform(job, monitor.run(job.table, rules=RULES, product_id=PRODUCT), work, lambda **line: account.lines.append(line))
-    monitor._dispatcher.flush(1.0)
+    monitor._gate._dispatcher.flush(1.0)
 
 
 def test_with_real_writes_nothing_is_lost_doubled_leaked_or_harmed(spark: Any, tmp_path: Path, caplog: Any, capsys: Any) -> None:

@@ -192,6 +192,18 @@ def test_after_an_exception_the_counts_are_unknown_unless_a_completed_write_made
     ]
 
 
+def test_rules_that_cannot_be_read_page_as_a_failure_and_the_good_run_closes_it(spark, pagerduty, install):
+    monitor = install()
+    run = monitor.run("orders", rules="no_such_table_of_rules")
+    with pytest.raises(spark_pd.RulesError), run:
+        raise AssertionError("the block was entered")
+    assert [i.dedup_key.rsplit("/", 1)[1] for i in pagerduty.open_incidents()] == ["failure"]
+    assert [d.status for d in run.deliveries if d.alert.trigger == "failure"] == ["sent"]
+    with monitor.run("orders"):
+        pass
+    assert not pagerduty.open_incidents()
+
+
 @pytest.mark.parametrize(
     ("leaves", "status", "pages"),
     [
