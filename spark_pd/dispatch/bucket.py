@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MINUTE = 60.0  # seconds
-# The part of a minute's events that may go at once. With 100 a minute no 60 seconds ever see more than 115: PagerDuty takes about 120.
-_BURST = 0.15
+_MOST = 115.0  # events that any 60 seconds may see: PagerDuty takes about 120, and answers' delays press events together
+_BURST = 0.15  # the part of a rate that may go at once at the least, also of one that is too high for that
 _RESERVE = 3  # resolves leave a third of the burst to firing alerts, so that these need not wait behind them
 _FIRST_STRIKE = 1.0  # seconds that a 429 without Retry-After closes the bucket for, doubled with each that follows
 LONGEST = 60.0  # seconds that the bucket is closed at most: PagerDuty counts over a minute
@@ -27,8 +27,8 @@ class Bucket:
 
 
 def burst(rate: float) -> float:
-    """How many events may go at once, of `rate` a minute."""
-    return max(1.0, rate * _BURST)
+    """How many events may go at once, of `rate` a minute: what a minute of PagerDuty's leaves, so that a few runs never wait."""
+    return max(1.0, rate * _BURST, min(rate, _MOST - rate))
 
 
 def take(bucket: Bucket | None, rate: float, now: float, *, urgent: bool) -> tuple[Bucket, float]:

@@ -262,7 +262,7 @@ SETTINGS: tuple[Setting, ...] = (
         name=names.spark_pd_rate,
         field="rate",
         kind=Number(0, 1_000_000, "events a minute"),
-        default=100.0,
+        default=75.0,
         doc="Events a minute that may go out with one integration key; PagerDuty takes about 120. 0: no limit.",
     ),
     Setting(
