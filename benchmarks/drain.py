@@ -28,7 +28,7 @@ from spark_pd.outbox import Outbox, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 
-LIMITS = Limits(rate=100, storm=60, environment="benchmark")
+LIMITS = Limits(rate=75, storm=60, environment="benchmark")
 DEADLINE = 5.0  # seconds
 
 
