@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -23,6 +24,14 @@ from tests.dying.job import ready, run_of
 """
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+@pytest.fixture(autouse=True)
+def _nohup_is_not_inherited() -> Iterator[None]:
+    """Where the tests run under nohup, SIGHUP is ignored, which jobs would inherit. A handler is not, and ignores it for us."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -159,7 +159,6 @@ def test_a_terminal_that_goes_away_hangs_the_command_up(environ, tmp_path) -> No
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored where the tests run under nohup
         os.execvpe(UNDER[0], [*UNDER, sys.executable, "-c", body], environ)
     while b"ready" not in os.read(terminal, 4096):
         pass
