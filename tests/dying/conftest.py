@@ -27,11 +27,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's"
 
 
 @pytest.fixture(autouse=True)
-def _nohup_is_not_inherited() -> Iterator[None]:
-    """Where the tests run under nohup, SIGHUP is ignored, which jobs would inherit. A handler is not, and ignores it for us."""
-    before = signal.signal(signal.SIGHUP, lambda *_: None)
+def _ignored_signals_are_not_inherited() -> Iterator[None]:
+    """Under nohup and in a shell's background signals are ignored, which jobs would inherit. A handler is not, and ignores them for us."""
+    ignored = [number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture
