@@ -17,6 +17,8 @@ SEED ?= 7
 # What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
 SPARK_TESTS ?= tests/checks tests/road
 TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py
+# They kill processes and send signals, so they have a pytest, and a JVM, of their own.
+ROUGH_TESTS := tests/dying tests/faults
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
 PYTEST_ARGS ?=
 
@@ -37,7 +39,8 @@ demo: .venv/.ready
 test: test-3.5 test-4.3 test-4.2
 
 test-4.2: .venv/.ready
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS)
 
 test-3.5: .venv-3.5/.ready
 	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)
