@@ -103,6 +103,7 @@ class Gate:
         now, durable = self._clock(), self._store is not None and self._store.durable
 
         def rule(*, known: bool) -> list[Ruling]:
+            """The rulings, where the memories may be relied on or not."""
             return [
                 judge(
                     verdict,

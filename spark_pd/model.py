@@ -69,6 +69,30 @@ class RuleResult:
     judged_on: Side | None = None
     """Where an aggregate was judged: on all rows that were checked, or on those that stay. None for other rules."""
 
+    @classmethod
+    def of(
+        cls,
+        rule: Rule,
+        status: RuleStatus,
+        *,
+        failed_count: int | None = None,
+        failed_percentage: float | None = None,
+        observed: object = None,
+        judged_on: Side | None = None,
+    ) -> RuleResult:
+        """The result of that rule."""
+        return cls(
+            name=rule.name,
+            rule_type=rule.rule_type,
+            column_name=rule.column_name,
+            action_if_failed=rule.action_if_failed,
+            status=status,
+            failed_count=failed_count,
+            failed_percentage=failed_percentage,
+            observed=observed,
+            judged_on=judged_on,
+        )
+
 
 def percentage(part: int | None, whole: int | None) -> float | None:
     """100 * part / whole, rounded to 2 (spark-expectations' formula: 0.0 of an empty input). None where either is unknown."""
@@ -158,6 +182,7 @@ class Subject:
         """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
 
         def part(value: str | None) -> str:
+            """A name as it stands between two slashes."""
             # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
             if value is None or value == "":
                 return "-"

@@ -199,10 +199,11 @@ class Monitor:
                 environment=self._settings.environment, product_id=product, table=normalized_table(name, catalog), scope=scope, job=job
             )
 
+        this, former = subject(table), None if previous_name is None else subject(previous_name)
         plan = RunPlan(
             table=table,
-            subject=subject(table),
-            previous=None if previous_name is None or subject(previous_name) == subject(table) else subject(previous_name),
+            subject=this,
+            previous=None if former == this else former,
             rules=rules,
             policy=self._policy,
             exceptions=self._settings.exceptions,
@@ -232,6 +233,8 @@ class Monitor:
         """Decorate a function that returns a DataFrame: calling it checks the rows, writes them to `table`, and returns the Run."""
 
         def decorate(function: Callable[P, DataFrame]) -> Callable[P, Run]:
+            """The function, guarded."""
+
             @functools.wraps(function)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Run:
                 run = self.run(table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
@@ -257,10 +260,12 @@ class _Installed:
         self._monitors: weakref.WeakKeyDictionary[Any, Monitor] = weakref.WeakKeyDictionary()
 
     def put(self, spark: Any, monitor: Monitor) -> None:
+        """Make it the session's monitor, in the place of another."""
         with self._lock:
             self._monitors[spark] = monitor
 
     def take(self, monitor: Monitor) -> None:
+        """Forget the monitor, and with the last one what all share."""
         with self._lock:
             for spark in [s for s, m in self._monitors.items() if m is monitor]:
                 del self._monitors[spark]

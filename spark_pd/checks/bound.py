@@ -26,6 +26,7 @@ def parse(lines: Iterable[str]) -> tuple[Evaluation, ...]:
     """Evaluations from operator.java's lines: node|execution,root|complete|varies|rows,failed,dropped,rule..."""
 
     def evaluation(line: str) -> Evaluation:
+        """The evaluation that one line tells of."""
         _, execution, complete, varies, numbers = line.split("|")
         id_, _, root = execution.partition(",")
         counts = Counts.of([int(n) for n in numbers.split(",")])

@@ -12,7 +12,7 @@ from spark_pd.checks.counts import Counts, Reading, Unknown
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.two_pass import deterministic, tally
 from spark_pd.checks.whole import WholePlan
-from spark_pd.model import Rule, RuleResult, percentage
+from spark_pd.model import Rule, RuleResult, RuleStatus, percentage
 
 _log = logging.getLogger("spark_pd.checks")
 
@@ -90,12 +90,5 @@ def unknown(result: RuleResult) -> RuleResult:
 
 
 def _result(rule: Rule, failed: int | None, rows: int | None) -> RuleResult:
-    return RuleResult(
-        name=rule.name,
-        rule_type=rule.rule_type,
-        column_name=rule.column_name,
-        action_if_failed=rule.action_if_failed,
-        status="unknown" if failed is None else "failed" if failed else "passed",
-        failed_count=failed,
-        failed_percentage=percentage(failed, rows),
-    )
+    status: RuleStatus = "unknown" if failed is None else "failed" if failed else "passed"
+    return RuleResult.of(rule, status, failed_count=failed, failed_percentage=percentage(failed, rows))

@@ -37,7 +37,7 @@ class WholeRule:
 
     def result(self, passed: object, observed: object, side: Side | None) -> RuleResult:
         """What it came to; NULL counts as failed."""
-        return _result(self.rule, "passed" if passed is True else "failed", observed, side)
+        return RuleResult.of(self.rule, "passed" if passed is True else "failed", observed=observed, judged_on=side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +153,6 @@ def _worst(results: Sequence[RuleResult]) -> RuleResult:
     return min(results, key=lambda result: (result.status != "failed", result.judged_on == "source"))
 
 
-def _result(rule: Rule, status: Any, observed: object, side: Side | None) -> RuleResult:
-    return RuleResult(
-        name=rule.name,
-        rule_type=rule.rule_type,
-        column_name=rule.column_name,
-        action_if_failed=rule.action_if_failed,
-        status=status,
-        failed_count=None,
-        failed_percentage=None,
-        observed=observed,
-        judged_on=side,
-    )
-
-
 # ---- queries -------------------------------------------------------------------------------------------------------------------
 
 Read: TypeAlias = Callable[[str], DataFrame]
@@ -179,6 +165,7 @@ def _views(frames: Mapping[str, DataFrame]) -> Iterator[Read]:
     made: dict[str, str] = {}
 
     def read(query: str) -> DataFrame:
+        """The query's rows; a frame gets its view with the first query that names it."""
         for name, frame in frames.items():
             if name not in made and f"{{{name}}}" in query:
                 view = f"spark_pd_{name}_{uuid.uuid4().hex}"

@@ -15,6 +15,7 @@ from spark_pd.model import Alert, AlertState, Delivery
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spark_pd.dispatch import Limits
     from spark_pd.pagerduty import PagerDutyChannel
     from spark_pd.settings import Settings
 
@@ -27,6 +28,13 @@ def channel_of(settings: Settings) -> PagerDutyChannel:
     if settings.integration_key is None:
         raise SettingsError([f"there is no integration key: set {user_config.se_notifications_pagerduty_integration_key}"])
     return channels.channel_of(settings)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much the settings let out."""
+    from spark_pd.dispatch import Limits
+
+    return Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment)
 
 
 LOOK = 20.0  # seconds for asking PagerDuty's REST API

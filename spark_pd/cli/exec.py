@@ -88,12 +88,12 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         for claim in claimed(dead):
             claim.done()
         return
-    from spark_pd.cli.channel import channel_of
+    from spark_pd.cli.channel import channel_of, limits_of
     from spark_pd.cli.outbox import Routes
-    from spark_pd.dispatch import Limits, Pace
+    from spark_pd.dispatch import Pace
     from spark_pd.outbox import Outbox, Route, open_outbox
 
-    limits = Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment)
+    limits = limits_of(settings)
 
     def route_of(box: Outbox) -> Route:
         return Routes(settings, Pace(limits, box), unverified=False).route

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spark_pd.cli.channel import channel_of
+from spark_pd.cli.channel import channel_of, limits_of
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.cli.progress import working
 from spark_pd.errors import SecretError, UsageError
@@ -127,9 +127,10 @@ def replay(
     spark.pd.rate allows; of more than spark.pd.storm.limit alerts one storm incident is made. Runs whose process died before they had
     their verdict are told first.
     """
-    from spark_pd.dispatch import Limits, Pace
+    from spark_pd.dispatch import Pace
     from spark_pd.dying.telling import tell_dead
     from spark_pd.outbox import replay as replay_all
+    from spark_pd.outbox.replaying import wait_for_turn
 
     settings = settings_from(config_file, conf)
     box = _open(settings)
@@ -140,7 +141,7 @@ def replay(
         if entry.state == "dead":
             box.revive(entry)
     wanted = {entry.id for entry in chosen}
-    pace = Pace(Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment), box)
+    pace = Pace(limits_of(settings), box)
     routes = Routes(settings, pace, unverified=unverified)
     until = time.monotonic() + seconds
     with working(f"sending what waits, for {seconds:g} s at most") if sys.stderr.isatty() else nullcontext():
@@ -151,10 +152,10 @@ def replay(
                 until=until,
                 chosen=(lambda entry: entry.id in wanted) if ids else None,
                 patience=min(seconds, 2.0),
-                pause=_wait,
+                pause=wait_for_turn,
             )
         )
-        pace.tell_storms(until=until, pause=_wait)
+        pace.tell_storms(until=until, pause=wait_for_turn)
     counts = Counter(outcome.status for outcome in outcomes)
     if as_json:
         click.echo(json.dumps([_fields(each.entry) | {"state": each.status, "reason": each.reason} for each in outcomes], indent=2))
@@ -263,11 +264,6 @@ class Routes:
         except SecretError as error:
             return str(error)
         return self._pace.channel(channel_to(self._settings, endpoint=endpoint, key=lambda: secret))
-
-
-def _wait(seconds: float) -> bool:
-    time.sleep(seconds)
-    return True
 
 
 def _open(settings: Settings) -> Outbox:

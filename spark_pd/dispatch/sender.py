@@ -96,6 +96,7 @@ class Sender:
         self._told(None)
 
         def route(entry: Entry) -> PacedChannel | str:
+            """The entry's channel; what is not for us is remembered, so that it is not opened again."""
             channel = self._route(entry)
             if isinstance(channel, str) and not self._under_way(entry):
                 foreign.add(entry.name)

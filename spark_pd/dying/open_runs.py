@@ -123,6 +123,7 @@ class OpenRuns:
         until = time.monotonic() + max((run.run.patience for run in runs), default=0.0) + _MARGIN
 
         def tell() -> None:
+            """Give the verdicts, and say that it is done."""
             try:
                 self._conclude(runs, until)
             finally:

@@ -80,6 +80,12 @@ def replay(
             yield outcome
 
 
+def wait_for_turn(seconds: float) -> bool:
+    """A `pause` of `replay` for who has nothing else to do."""
+    time.sleep(seconds)
+    return True
+
+
 def conclude(outbox: Outbox, entry: Entry, delivery: Delivery, fingerprint: str | None = None, *, is_last: bool = True) -> None:
     """Note what became of an entry: forgotten once it was sent, a dead letter where it was refused, else the reason why it waits.
 

@@ -16,12 +16,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9_+./=-]{16,512}")
 
 def token_or_reference(value: str | Secret | SecretReference) -> Secret | SecretReference:
     """The REST token that `value` is, or where it is kept. Raises ValidationError, which shows nothing of the value."""
-    if isinstance(value, SecretReference):
-        return value
-    text = revealed(value) if isinstance(value, Secret) else value
-    reference = reference_in(text)
-    if reference is not None:
-        return reference
+    text = _reference_or_text(value)
+    if isinstance(text, SecretReference):
+        return text
     if ":" in text:
         raise ValidationError(unknown_scheme(text))
     if _TOKEN.fullmatch(text) is None:
@@ -31,16 +28,18 @@ def token_or_reference(value: str | Secret | SecretReference) -> Secret | Secret
 
 def proxy_or_reference(value: str | Secret | SecretReference) -> Secret | SecretReference:
     """The proxy's URL that `value` is, or where it is kept. Raises ValidationError, which shows nothing of the value."""
-    if isinstance(value, SecretReference):
-        return value
-    text = revealed(value) if isinstance(value, Secret) else value
-    reference = reference_in(text)
-    if reference is not None:
-        return reference
+    text = _reference_or_text(value)
+    if isinstance(text, SecretReference):
+        return text
     problem = proxy_problem(text)
     if problem is not None:
         raise ValidationError(f"a proxy's URL such as http://proxy.example.com:3128, or a reference to one ({REFERENCES}); this {problem}")
     return Secret(text)
+
+
+def _reference_or_text(value: str | Secret | SecretReference) -> SecretReference | str:
+    text = revealed(value) if isinstance(value, Secret) else value
+    return text if isinstance(text, SecretReference) else reference_in(text) or text
 
 
 def is_telling(field: str, secret: Secret) -> bool:

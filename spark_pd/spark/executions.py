@@ -96,12 +96,14 @@ class _Shared:
         self._of: tuple[Any, Executions] | None = None
 
     def get(self, spark: SparkSession) -> Executions:
+        """The listener of the session's context."""
         with self._lock:
             if self._of is None or self._of[0] is not spark.sparkContext:
                 self._of = (spark.sparkContext, Executions(spark))
             return self._of[1]
 
     def release(self) -> None:
+        """Remove the listener, where there is one."""
         with self._lock:
             held, self._of = self._of, None
         if held is not None:

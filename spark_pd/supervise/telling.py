@@ -13,6 +13,7 @@ from spark_pd.dying.markers import Claim
 from spark_pd.dying.telling import tell
 from spark_pd.model import Alert, Channel
 from spark_pd.outbox import Outbox, Route, replay
+from spark_pd.outbox.replaying import wait_for_turn
 
 GRACE = 5.0  # seconds for processes that the child leaves behind, such as a driver whose spark-submit was killed, to tell by themselves
 _POLL = 0.05  # seconds
@@ -44,15 +45,11 @@ def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox],
     for box in {claim.file.parent: claim.outbox for claim in claims}.values():
         if seconds <= 0:
             continue
-        mine = replay(box, route_of(box), until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0), pause=_wait)
+        mine = replay(
+            box, route_of(box), until=until, chosen=lambda entry: entry.id in ids, patience=min(seconds, 2.0), pause=wait_for_turn
+        )
         for outcome in mine:
             yield f"{outcome.entry.alert.dedup_key}: {outcome.status}, {outcome.reason}"
-
-
-def _wait(seconds: float) -> bool:
-    """Wait for the rate to allow the next one."""
-    time.sleep(seconds)
-    return True
 
 
 def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, limits: Limits, seconds: float) -> Iterator[str]:
