@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,26 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.shuffle.partitions", "4")
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
-        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1")
+        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}")
         .config("spark.local.dir", str(folder / "local"))
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("OFF")
+    global _spark
+    _spark = session.sparkContext._gateway.proc, folder / "hs_err.log"
     yield session
     session.stop()
+
+
+# The JVM of the shared session, and where it would say why it crashed.
+_spark: tuple[subprocess.Popen[bytes], Path] | None = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failure how the JVM ended, where it did: what a test then shows is a refused connection only."""
+    report = yield
+    if report.failed and _spark is not None and (code := _spark[0].poll()) is not None:
+        crash = _spark[1].read_text(encoding="utf-8")[:3000] if _spark[1].is_file() else ""
+        report.sections.append(("The shared session's JVM", f"is gone, with code {code} {crash}"))
+    return report
