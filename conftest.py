@@ -63,6 +63,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.shuffle.partitions", "4")
+        # Where a test has Spark lose a shuffle, the driver's block manager is struck off, and in local mode it cannot register again:
+        # it looks for CoarseGrainedScheduler, which local mode has not. After 60 heartbeats, ten minutes later, the JVM would end itself.
+        .config("spark.executor.heartbeat.maxFailures", "100000")
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
         .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}")
         .config("spark.local.dir", str(folder / "local"))

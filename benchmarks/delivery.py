@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -49,8 +50,8 @@ def main() -> None:
     arguments = parser.parse_args()
     spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
-    with Sandbox() as sandbox:
-        well = {**sandbox.config, "spark.pd.deadline": arguments.deadline}
+    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
+        well = {**sandbox.config, "spark.pd.deadline": arguments.deadline, "spark.pd.outbox.path": f"{folder}/outbox"}
         gone = {**well, "spark.expectations.notifications.pagerduty.webhook.url": "http://127.0.0.1:9/"}
         cells = {"not enabled": ({}, None), "well": (well, None), "refused": (gone, None), "500": (well, "500"), "hang": (well, "hang")}
         seconds: dict[str, list[float]] = {name: [] for name in cells}
