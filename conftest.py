@@ -67,7 +67,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         # it looks for CoarseGrainedScheduler, which local mode has not. After 60 heartbeats, ten minutes later, the JVM would end itself.
         .config("spark.executor.heartbeat.maxFailures", "100000")
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
-        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}")
+        .config(
+            "spark.driver.extraJavaOptions",
+            f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}",
+        )
         .config("spark.local.dir", str(folder / "local"))
         .getOrCreate()
     )
