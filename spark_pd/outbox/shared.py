@@ -41,33 +41,38 @@ class Shared:
                 yield self._own
                 return
             with locked(self._path.with_suffix(".lock"), until=time.monotonic() + _PATIENCE) as mine:
-                fields = _read(self._path) if mine else None
-                if fields is None:
+                before = _read(self._path) if mine else None
+                if before is None:
                     yield self._own
                     return
-                before = json.dumps(fields)
+                fields = _fields(before)
                 yield fields
-                after = json.dumps(fields)
+                after = json.dumps(fields).encode("ascii")
                 if after != before and not _write(self._path, after):
                     self._own, self._broken_until = fields, time.monotonic() + _BROKEN
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """What the file holds; None where it cannot be read."""
+def _read(path: Path) -> bytes | None:
+    """What the file holds; nothing where there is none, None where it cannot be read."""
     try:
-        fields = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
-        return {}
+        return b""
     except OSError:
         return None
+
+
+def _fields(text: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
 
-def _write(path: Path, text: str) -> bool:
+def _write(path: Path, text: bytes) -> bool:
     try:
-        write_whole(path, text.encode("ascii"), durable=False)
+        write_whole(path, text, durable=False)
     except OSError:
         return False
     return True
