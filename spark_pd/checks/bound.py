@@ -66,5 +66,5 @@ def written(ledger: Ledger, evaluations: Sequence[Evaluation]) -> Reading:
     if not chosen:
         return Unknown(NOT_ALL_READ)
     if any(e.varies for e in chosen) or len({e.counts for e in chosen}) > 1:
-        return Unknown(UNSTABLE)
+        return Unknown(UNSTABLE, written=True)
     return chosen[0].counts

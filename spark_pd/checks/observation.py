@@ -88,6 +88,6 @@ def observed(ledger: Ledger) -> Reading:
     for numbers in found:
         *rows, starts, partitions, last = numbers
         if starts != partitions or last >= PARTITIONS:
-            return Unknown(COUNTED_TWICE)
+            return Unknown(COUNTED_TWICE, written=True)
         counts.add(Counts.of(rows))
-    return counts.pop() if len(counts) == 1 else Unknown(UNSTABLE)
+    return counts.pop() if len(counts) == 1 else Unknown(UNSTABLE, written=True)
