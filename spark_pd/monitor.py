@@ -89,7 +89,8 @@ class _Checker:
         from spark_pd.checks.counting import method_of
 
         method = method_of(getattr(df, "sparkSession", self._spark), self._settings.counting)
-        return Checked(df, rules, method, samples=Samples(self._settings.samples, self._settings.samples_columns))
+        samples = Samples(self._settings.samples, self._settings.samples_columns)
+        return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
 
     def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
         """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""

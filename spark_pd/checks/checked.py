@@ -50,7 +50,9 @@ class Checked:
     df: DataFrame
     """The rows that stay."""
 
-    def __init__(self, df: Any, rules: Sequence[Rule], method: CountingMethod, *, samples: Samples = NO_SAMPLES) -> None:
+    def __init__(
+        self, df: Any, rules: Sequence[Rule], method: CountingMethod, *, keep_failing: bool = False, samples: Samples = NO_SAMPLES
+    ) -> None:
         if not _is_dataframe(df):
             raise UsageError(f"run.check takes a Spark DataFrame, not {type(df).__module__}.{type(df).__name__}")
         if df.isStreaming:
@@ -60,15 +62,18 @@ class Checked:
         self._plan, whole = _plans(df, rules)
         self._df = df
         self._samples = samples
+        self._kept: FailingRows | None = None
         self._sampled: Mapping[str, Any] = {}
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
         self._settled = settle(df, self._plan, whole)
         self._reading: Reading = Unknown(NEVER_WRITTEN)
+        self._counter: Counter | None = None
+        self.failed = self._settled.failed
         if self._settled.counts is not None:
             self._read(self._settled.counts)
-        self.failed = self._in_order(self._settled.failed)
-        self._counter: Counter | None = None if self.failed else method.count(df, self._plan)
+        self.failed = self._in_order(self.failed)
+        self._counter = None if self.failed else method.count(df, self._plan, keep_failing=keep_failing)
         self.df = df if self._counter is None else self._counter.checked
 
     def found(self, *, written: bool) -> Found:
@@ -104,7 +109,12 @@ class Checked:
         counted = reading.failed if isinstance(reading, Counts) else None
         if counted == 0 or not self._plan.rules:
             return None
-        return read_again(self._df, self._plan, counted)
+        if self._kept is None and self._counter is not None and counted is not None:
+            try:
+                self._kept = self._counter.failing()
+            except Exception as error:
+                _log.debug("the rows that were set aside could not be had: %s", type(error).__name__)
+        return self._kept or read_again(self._df, self._plan, counted)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
         whole, doubt = (self._settled.whole, None) if stopped else self._settled.believed(reading)

@@ -32,7 +32,7 @@ class ObservationMethod:
             raise RuntimeError("a Connect session does not let us reach its JVM")
         self._executions = executions(spark)
 
-    def count(self, df: DataFrame, plan: RowPlan) -> ObservationCounter:
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> ObservationCounter:
         """Start to count what becomes of `df`. Reads no data."""
         return ObservationCounter(df, plan, self._executions)
 
@@ -63,6 +63,9 @@ class ObservationCounter:
     def read(self, *, written: bool) -> Reading:
         """The counts of what was written since."""
         return observed(self._executions.ledger(self._id))
+
+    def failing(self) -> None:
+        """None: it counts and keeps nothing."""
 
     def close(self) -> None:
         """Forget the check."""

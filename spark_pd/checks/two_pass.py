@@ -73,7 +73,7 @@ class TwoPassMethod:
     def __init__(self, spark: SparkSession) -> None:
         self._writes = _writes(spark)
 
-    def count(self, df: DataFrame, plan: RowPlan) -> TwoPassCounter:
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> TwoPassCounter:
         """Count `df` now, and start to look for its writes."""
         return TwoPassCounter(df, plan, self._writes)
 
@@ -99,6 +99,9 @@ class TwoPassCounter:
         if isinstance(self._counts, Unknown) or tally(self._df, self._plan) == self._counts:
             return self._counts
         return Unknown(CHANGED, written=True)
+
+    def failing(self) -> None:
+        """None: it counts and keeps nothing."""
 
     def close(self) -> None:
         """Forget the check."""

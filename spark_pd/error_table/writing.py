@@ -48,8 +48,9 @@ def write_error_table(
         found = appended.found()
     except Exception as error:
         why = f"its rows could not be counted: {describe(error)}"
-        return _told(ErrorTable(name=place.name, written=True, rows=None, exact=False, reason=why))
-    return _told(ErrorTable(name=place.name, written=found > 0, rows=found, exact=found == rows.counted, reason=_doubt(found, rows)))
+        return _told(ErrorTable(name=place.name, written=True, rows=None, exact=False, read_again=True, reason=why))
+    exact = found == rows.counted
+    return _told(ErrorTable(name=place.name, written=found > 0, rows=found, exact=exact, read_again=True, reason=_doubt(found, rows)))
 
 
 def _doubt(found: int, rows: FailingRows) -> str | None:
