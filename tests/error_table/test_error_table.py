@@ -194,7 +194,7 @@ def chance() -> Any:
     """Another number each time: rand() gives the same ones for one plan."""
     from pyspark.sql import functions as F
 
-    return F.udf(lambda: random.random(), "double").asNondeterministic()()
+    return F.udf(lambda: random.random(), "double", useArrow=False).asNondeterministic()()
 
 
 def test_rows_that_are_read_again_of_such_an_input_are_not_vouched_for(spark, install):
@@ -219,7 +219,7 @@ def reads(spark: Any, folder: Path) -> tuple[Any, Callable[[], int]]:
         return n
 
     spark.range(0, 30, 1, 3).write.parquet(str(folder / "source"))
-    same = F.udf(seen, "long").asNondeterministic()  # else Spark may call it twice for a row
+    same = F.udf(seen, "long", useArrow=False).asNondeterministic()  # else Spark may call it twice for a row
     return spark.read.parquet(str(folder / "source")).withColumn("id", same("id")), lambda: calls.value
 
 
