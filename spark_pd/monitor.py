@@ -257,6 +257,7 @@ class Monitor:
             @functools.wraps(function)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Run:
                 run = self.run(table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
+                run.target = Place(table, format)  # a rule may stop the run before it writes
                 with run:
                     run.write(run.check(function(*args, **kwargs)), mode=mode, format=format, partition_by=partition_by, options=options)
                 return run

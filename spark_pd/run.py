@@ -63,7 +63,8 @@ class Run:
         self._checked: Checked | None = None
         self._rules: tuple[Rule, ...] = ()
         self._written = False
-        self._target: Place | None = None
+        self.target: Place | None = None
+        """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._passages: list[Passage] = []
         self._started_at = self._ended_at = self._order = _now()
         self.run_id = str(uuid.uuid4())
@@ -149,7 +150,7 @@ class Run:
         else:
             writer.saveAsTable(target)
         self._written = True
-        self._target = self._target or Place(str(target), format)
+        self.target = self.target or Place(str(target), format)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._state == "ended" or self._process != os.getpid():
@@ -298,7 +299,7 @@ class Run:
         if self._checked is None:
             return
         try:
-            self.error_table = self._checker.error_table(self._checked, self._target, self.run_id, self._started_at)
+            self.error_table = self._checker.error_table(self._checked, self.target, self.run_id, self._started_at)
         except Exception as ours:
             _log.warning("the error table of %s could not be written: %s", self.table, type(ours).__name__)
 

@@ -17,6 +17,8 @@ _log = logging.getLogger("spark_pd.error_table")
 
 HOLDS_ARRAYS = frozenset({"delta", "parquet", "orc", "json", "avro", "iceberg", "hudi"})
 """Formats that can keep the failed rules of a row. The error table of a CSV file has the session's default format."""
+TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
+"""Formats whose files have a schema of their own, which they may not contradict."""
 NOTHING_FAILED = "no row failed a rule"
 
 
@@ -34,8 +36,11 @@ def write_error_table(
     if rows is None:
         return ErrorTable(name=place.name, written=False, rows=0, exact=True, reason=NOTHING_FAILED)
     if isinstance(rows, Unknown):
-        return _told(ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=rows.reason))
+        _log.info("error table %s: not written: %s", place.name, rows.reason)  # the run has warned of it
+        return ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=rows.reason)
     try:
+        if rows.counted is None and not rows.frame.take(1):  # nobody has counted that there are any
+            return _told(ErrorTable(name=place.name, written=False, rows=0, exact=False, read_again=True, reason=_doubt(0, rows)))
         appended = _Appending(rows, place, target, run_id, at)
         appended.append()
     except Exception as error:
@@ -104,7 +109,7 @@ class _Appending:
         writer = frame.write
         if self._format == "delta":
             writer = writer.option("mergeSchema", "true")
-        elif there:
+        elif there and not (self._place.is_path and self._format not in TYPED):
             writer = self._fitted().write
         writer = writer.format(self._format).mode("append")
         if self._place.is_path:

@@ -223,7 +223,9 @@ def error_table_that_grows(job: Job) -> Any:
     told = []
     for columns in (["*"], ["*", "named_struct('x', id) AS more"], ["id"]):
         with job.errors.run("numbers", rules=RULES) as run:
-            run.write(run.check(job.numbers().selectExpr(*columns)), job.path("grown_errors"), mode="overwrite", format="delta", options=OVER)
+            run.write(
+                run.check(job.numbers().selectExpr(*columns)), job.path("grown_errors"), mode="overwrite", format="delta", options=OVER
+            )
         told.append(kept(job, run))
     table = job.spark.read.format("delta").load(job.path("grown_errors_error"))
     return told, [*table.selectExpr("count(*)", "count(amount)", "count(more.x)").first()]

@@ -106,8 +106,10 @@ def test_a_rerun_appends_under_another_run_id(spark, monitor):
 def test_run_write_and_decorated_functions_write_beside_their_target(spark, monitor, tmp_path):
     with monitor.run("et_orders", rules=RULES) as run:
         run.write(run.check(numbers(spark)), tmp_path / "orders", format="json")
+    with monitor.run("et_orders", rules=RULES) as run:
+        run.write(run.check(numbers(spark).selectExpr("id", "1 AS new")), tmp_path / "orders", format="json")
     assert (run.error_table.name, outcome(run)) == (f"{tmp_path}/orders_error", (True, len(BAD), True))
-    assert sorted(row.id for row in spark.read.json(f"{tmp_path}/orders_error").collect()) == BAD
+    assert sorted(row.id for row in spark.read.json(f"{tmp_path}/orders_error").collect()) == sorted(BAD * 2)
 
     @monitor.with_expectations("et_daily", rules=RULES, format="parquet")
     def daily() -> Any:
@@ -177,6 +179,18 @@ def test_a_fail_rule_leaves_the_target_as_it_was_and_its_rows_in_the_error_table
     assert ids(spark, "et_target_error") == sorted([*BAD, 7])
 
 
+def test_a_decorated_function_that_is_stopped_has_its_error_table_in_its_format(spark, install):
+    @install().with_expectations("et_daily", rules=[FAIL], format="json")
+    def daily() -> Any:
+        return numbers(spark)
+
+    with pytest.raises(RuleFailed):
+        daily()
+    rows = spark.sql("DESCRIBE TABLE EXTENDED et_daily_error").filter("col_name = 'Provider'").collect()
+    assert [row.data_type for row in rows] == ["json"]
+    assert not spark.catalog.tableExists("et_daily")
+
+
 # ---- rows that were set aside --------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +220,19 @@ def test_rows_that_are_read_again_of_such_an_input_are_not_vouched_for(spark, in
     assert (written, exact) == (True, False)
     assert rows == spark.table("et_orders_error").count() > 0
     assert "not deterministic" in run.error_table.reason
+
+
+def test_a_source_that_lost_its_failing_rows_meanwhile_makes_no_table(spark, install):
+    monitor = install("two_pass")
+    numbers(spark).write.saveAsTable("et_source")
+    with monitor.run("et_orders", rules=RULES) as run:
+        checked = run.check(spark.table("et_source"))
+        checked.write.saveAsTable("et_orders")
+        spark.table("et_orders").filter("id % 3 <> 0").write.insertInto("et_source", overwrite=True)
+        spark.catalog.refreshTable("et_source")
+    assert outcome(run) == (False, 0, False)
+    assert "gave 0, where an unknown number had been counted" in run.error_table.reason
+    assert not spark.catalog.tableExists("et_orders_error")
 
 
 def reads(spark: Any, folder: Path) -> tuple[Any, Callable[[], int]]:
