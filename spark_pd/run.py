@@ -150,7 +150,7 @@ class Run:
         else:
             writer.saveAsTable(target)
         self._written = True
-        self.target = self.target or Place(str(target), format)
+        self.target = self.target or Place(f"./{target}" if isinstance(target, Path) and "/" not in str(target) else str(target), format)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._state == "ended" or self._process != os.getpid():
@@ -159,7 +159,7 @@ class Run:
         with self._guard.held():
             late = self._end(error)
         try:
-            if not judged and not isinstance(error, KeyboardInterrupt):
+            if not judged and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
                 self._write_error_table()
         finally:
             if self._checked is not None:

@@ -48,6 +48,13 @@ def monitor(request: pytest.FixtureRequest, install: Any) -> spark_pd.Monitor:
     return made
 
 
+@pytest.fixture(params=("operator", "two_pass"))
+def either(request: pytest.FixtureRequest, install: Any) -> spark_pd.Monitor:
+    """A monitor that sets rows aside, and one that reads the input again."""
+    made: spark_pd.Monitor = install(request.param)
+    return made
+
+
 def numbers(spark: Any, rows: int = 30) -> Any:
     return spark.range(0, rows, 1, 3)
 
@@ -94,24 +101,24 @@ def test_nothing_is_written_where_nothing_failed(spark, monitor):
     assert not spark.catalog.tableExists("et_orders_error")
 
 
-def test_a_rerun_appends_under_another_run_id(spark, monitor):
+def test_a_rerun_appends_under_another_run_id(spark, either):
     runs = []
     for _ in range(2):
-        with monitor.run("et_orders", rules=RULES) as run:
+        with either.run("et_orders", rules=RULES) as run:
             run.check(numbers(spark)).write.mode("overwrite").saveAsTable("et_orders")
         runs.append(run)
     assert [ids(spark, "et_orders_error", run) for run in runs] == [BAD, BAD]
 
 
-def test_run_write_and_decorated_functions_write_beside_their_target(spark, monitor, tmp_path):
-    with monitor.run("et_orders", rules=RULES) as run:
+def test_run_write_and_decorated_functions_write_beside_their_target(spark, either, tmp_path):
+    with either.run("et_orders", rules=RULES) as run:
         run.write(run.check(numbers(spark)), tmp_path / "orders", format="json")
-    with monitor.run("et_orders", rules=RULES) as run:
+    with either.run("et_orders", rules=RULES) as run:
         run.write(run.check(numbers(spark).selectExpr("id", "1 AS new")), tmp_path / "orders", format="json")
     assert (run.error_table.name, outcome(run)) == (f"{tmp_path}/orders_error", (True, len(BAD), True))
     assert sorted(row.id for row in spark.read.json(f"{tmp_path}/orders_error").collect()) == sorted(BAD * 2)
 
-    @monitor.with_expectations("et_daily", rules=RULES, format="parquet")
+    @either.with_expectations("et_daily", rules=RULES, format="parquet")
     def daily() -> Any:
         return numbers(spark)
 
@@ -140,8 +147,8 @@ def test_nothing_is_written_of_what_was_never_written_or_not_read_to_its_end(spa
     assert not spark.catalog.tableExists("et_orders_error")
 
 
-def test_what_was_written_before_the_block_failed_has_its_error_table_and_the_exception_is_the_jobs(spark, monitor):
-    with pytest.raises(ZeroDivisionError), monitor.run("et_orders", rules=RULES) as run:
+def test_what_was_written_before_the_block_failed_has_its_error_table_and_the_exception_is_the_jobs(spark, either):
+    with pytest.raises(ZeroDivisionError), either.run("et_orders", rules=RULES) as run:
         run.check(numbers(spark)).write.saveAsTable("et_orders")
         _ = 1 / 0
     assert outcome(run) == (True, len(BAD), True)
@@ -385,27 +392,27 @@ def test_two_hundred_columns_and_seventy_rules(spark, install, tmp_path):
     assert (row.id, row.c199, [each.rule for each in row.meta_row_dq_results]) == (4, 203, ["last"])
 
 
-def test_a_row_that_fails_rules_of_two_mask_words_has_them_all_in_their_order(spark, monitor):
+def test_a_row_that_fails_rules_of_two_mask_words_has_them_all_in_their_order(spark, either):
     rules = [{"rule": f"r{n}", "expectation": f"id <> {n % 5}"} for n in range(64)]
-    with monitor.run("et_orders", rules=rules) as run:
+    with either.run("et_orders", rules=rules) as run:
         run.check(spark.range(0, 10, 1, 2)).write.saveAsTable("et_orders")
     assert outcome(run) == (True, 5, True)
     for row in spark.table("et_orders_error").collect():
         assert [each.rule for each in row.meta_row_dq_results] == [f"r{n}" for n in range(64) if n % 5 == row.id]
 
 
-def test_literal_rows_are_kept_too(spark, monitor):
+def test_literal_rows_are_kept_too(spark, either):
     frame = spark.sql("SELECT * FROM VALUES (1, 'a'), (10, 'b'), (NULL, 'c') AS t(id, name)")
-    with monitor.run("et_orders", rules=RULES) as run:
+    with either.run("et_orders", rules=RULES) as run:
         run.check(frame).write.saveAsTable("et_orders")
     assert outcome(run) == (True, 2, True)
     assert sorted(row.name for row in spark.table("et_orders_error").collect()) == ["b", "c"]
 
 
-def test_what_came_from_an_error_table_gets_this_runs_columns(spark, monitor):
-    with monitor.run("et_orders", rules=RULES) as run:
+def test_what_came_from_an_error_table_gets_this_runs_columns(spark, either):
+    with either.run("et_orders", rules=RULES) as run:
         run.check(numbers(spark)).write.saveAsTable("et_orders")
-    with monitor.run("et_again", rules=RULES) as again:
+    with either.run("et_again", rules=RULES) as again:
         run2 = again.check(spark.table("et_orders_error"))
         run2.select("id").write.saveAsTable("et_again")
     assert outcome(again) == (True, len(BAD), True)
@@ -440,8 +447,8 @@ def test_a_column_of_another_type_is_told_and_leaves_the_table_as_it_was(spark, 
     assert ids(spark, "et_orders_error") == BAD
 
 
-def test_an_error_table_that_cannot_be_written_costs_the_job_nothing(spark, monitor, caplog):
-    with monitor.run("no_such_schema.et_orders", rules=RULES) as run:
+def test_an_error_table_that_cannot_be_written_costs_the_job_nothing(spark, either, caplog):
+    with either.run("no_such_schema.et_orders", rules=RULES) as run:
         run.check(numbers(spark)).write.saveAsTable("et_orders")
     assert (run.stats.status, outcome(run)) == ("passed", (False, None, False))
     assert run.error_table.reason.startswith("it could not be written: ")
