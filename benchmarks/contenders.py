@@ -44,6 +44,12 @@ class Job:
         """Remove what the last one wrote."""
         if self.out is not None:
             shutil.rmtree(self.out, ignore_errors=True)
+        shutil.rmtree(self.errors, ignore_errors=True)
+
+    @property
+    def errors(self) -> Path:
+        """Where the rows that fail go, for who keeps them."""
+        return self.parquet.parent / "errors"
 
     def drop_masks(self) -> list[int]:
         """For each mask word, the bits of its rules that drop a row."""
@@ -102,18 +108,36 @@ def observe(job: Job) -> Counts:
     return total, any_rule, dropped, tuple(each)
 
 
-def ours(counting: str) -> Callable[[Job], Counts]:
-    """spark_pd, by its public API, with the counting named. PagerDuty is not enabled: all is decided and nothing is sent."""
+def two_writes(job: Job) -> None:
+    """By hand, with the rows that fail: a WHERE for those that stay, another for those that fail with the names of their rules."""
+    from pyspark.sql import functions as sf
+
+    filter_all(job)
+    failed = " OR ".join(f"({mask}) <> 0L" for mask in job.masks())
+    names = ", ".join(f"if({rule.expectation}, NULL, '{rule.name}')" for rule in job.rules)
+    rows = job.read().where(failed).withColumn("failed_rules", sf.expr(f"array_compact(array({names}))"))
+    rows.write.mode("overwrite").parquet(str(job.errors))
+
+
+def ours(counting: str, **config: Any) -> Callable[[Job], Counts]:
+    """spark_pd, by its public API, with the counting named. PagerDuty is not enabled: all is decided and nothing is sent.
+
+    `config`: settings, with __ for a dot. An error table has to have just the rows that failed, and none by a second read.
+    """
+    named = {name.replace("__", "."): value for name, value in config.items()}
 
     def run(job: Job) -> Counts:
         import spark_pd
 
-        monitor = spark_pd.install(job.spark, {"spark.pd.counting": counting})
+        monitor = spark_pd.install(job.spark, {"spark.pd.counting": counting, "spark.pd.error.table": f"{job.errors}/{{table}}", **named})
         with monitor.run("benchmark", rules=[rule.as_user_gives_it() for rule in job.rules]) as run:
             job.write(run.check(job.read()))
         stats = run.stats
         if stats is None or not stats.exact or stats.counting != counting:
             raise AssertionError(f"{counting}: no exact counts: {stats}")
+        kept = run.error_table
+        if kept is not None and (not kept.exact or kept.read_again or kept.rows != stats.error_count):
+            raise AssertionError(f"{counting}: another error table than was meant: {kept}")
         each = tuple(stats.rule(rule.name).failed_count for rule in job.rules)
         return stats.input_count, stats.error_count, stats.dropped_count, each  # type: ignore[return-value]
 
@@ -125,6 +149,9 @@ CONTENDERS: dict[str, Callable[[Job], Counts | None]] = {
     "filter": filter_drops,
     "filter_all": filter_all,
     "operator": ours("operator"),
+    "error_table": ours("operator", se__enable__error__table=True),
+    "samples": ours("operator", spark__pd__samples=5, spark__pd__samples__columns="*"),
+    "two_writes": two_writes,
     "observation": ours("observation"),
     "two_pass": ours("two_pass"),
     "observe": observe,

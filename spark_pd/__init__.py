@@ -5,6 +5,7 @@ Importing this package imports no pyspark and does no I/O.
 
 from __future__ import annotations
 
+from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.errors import DeliveryError, RuleFailed, RulesError, SecretError, SettingsError, SparkPdError, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats
 from spark_pd.monitor import Monitor, install
@@ -18,6 +19,7 @@ __all__ = [
     "Decision",
     "Delivery",
     "DeliveryError",
+    "ErrorTable",
     "Monitor",
     "Rule",
     "RuleFailed",

@@ -68,6 +68,8 @@ class RuleResult:
     """The value that an aggregate or a query gave; None for row rules."""
     judged_on: Side | None = None
     """Where an aggregate was judged: on all rows that were checked, or on those that stay. None for other rules."""
+    samples: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    """Some of the rows that failed a row rule, by column, where they were asked for; values that may not be shown are ***."""
 
     @classmethod
     def of(

@@ -7,12 +7,15 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.channels import channel_of
 from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Guard, Markers
+from spark_pd.error_table.outcome import ErrorTable
+from spark_pd.error_table.place import Place, beside
 from spark_pd.errors import UsageError
 from spark_pd.gate import Gate
 from spark_pd.model import Rule, Subject, normalized_table
@@ -70,7 +73,7 @@ class _Checker:
 
     def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str) -> None:
         self._spark = spark
-        self._counting = settings.counting
+        self._settings = settings
         self._params = settings.rules_params
         self._product_id = product_id
         self._table = table
@@ -82,10 +85,26 @@ class _Checker:
 
     def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
         """The DataFrame checked, counted by what works in its session."""
-        from spark_pd.checks.checked import Checked
+        from spark_pd.checks.checked import Checked, Samples
         from spark_pd.checks.counting import method_of
 
-        return Checked(df, rules, method_of(getattr(df, "sparkSession", self._spark), self._counting))
+        method = method_of(getattr(df, "sparkSession", self._spark), self._settings.counting)
+        samples = Samples(self._settings.samples, self._settings.samples_columns)
+        return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
+
+    def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
+        """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""
+        if not self._settings.error_table_enabled:
+            return None
+        from spark_pd.error_table.writing import write_error_table
+
+        target = written or Place(self._table)
+        place = beside(self._settings.error_table, target)
+
+        def why(error: Exception) -> str:
+            return describe(error, self._settings.exceptions)
+
+        return write_error_table(checked.failing(), place, target, run_id=run_id, at=at, describe=why)
 
 
 class Monitor:
@@ -238,6 +257,7 @@ class Monitor:
             @functools.wraps(function)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Run:
                 run = self.run(table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
+                run.target = Place(table, format)  # a rule may stop the run before it writes
                 with run:
                     run.write(run.check(function(*args, **kwargs)), mode=mode, format=format, partition_by=partition_by, options=options)
                 return run

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from spark_pd.dying import TERMINATED, Guard, status_of
+from spark_pd.error_table.outcome import ErrorTable
+from spark_pd.error_table.place import Place
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
 from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
@@ -61,6 +63,8 @@ class Run:
         self._checked: Checked | None = None
         self._rules: tuple[Rule, ...] = ()
         self._written = False
+        self.target: Place | None = None
+        """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._passages: list[Passage] = []
         self._started_at = self._ended_at = self._order = _now()
         self.run_id = str(uuid.uuid4())
@@ -68,6 +72,8 @@ class Run:
         self.decisions: tuple[Decision, ...] = ()
         self.alerts: tuple[Alert, ...] = ()
         self.deliveries: tuple[Delivery, ...] = ()
+        self.error_table: ErrorTable | None = None
+        """What became of the error table; None where it is switched off, or nothing was checked."""
 
     @property
     def table(self) -> str:
@@ -116,6 +122,7 @@ class Run:
                     self._judge("failed", failure)
                 self.settle()
                 self._guard.closed(self)
+            self._write_error_table()
             raise failure
         result: DataFrame = checked.df
         return result
@@ -143,12 +150,20 @@ class Run:
         else:
             writer.saveAsTable(target)
         self._written = True
+        self.target = self.target or Place(f"./{target}" if isinstance(target, Path) and "/" not in str(target) else str(target), format)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._state == "ended" or self._process != os.getpid():
             return  # a forked child's copy is not the run
+        judged = self._state == "judged"
         with self._guard.held():
             late = self._end(error)
+        try:
+            if not judged and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
+                self._write_error_table()
+        finally:
+            if self._checked is not None:
+                self._checked.close()
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
@@ -177,8 +192,6 @@ class Run:
         finally:
             self._state = "ended"
             self._guard.closed(self)
-            if self._checked is not None:
-                self._checked.close()
 
     @property
     def patience(self) -> float:
@@ -280,6 +293,15 @@ class Run:
             links=self._plan.links,
             previous=self._plan.previous,
         )
+
+    def _write_error_table(self) -> None:
+        """Write the rows that failed. After the alerts: it may take a while, and somebody may have to get up."""
+        if self._checked is None:
+            return
+        try:
+            self.error_table = self._checker.error_table(self._checked, self.target, self.run_id, self._started_at)
+        except Exception as ours:
+            _log.warning("the error table of %s could not be written: %s", self.table, type(ours).__name__)
 
     # ---- the delivery ----------------------------------------------------------------------------------------------------------
 

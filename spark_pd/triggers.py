@@ -254,7 +254,7 @@ def _alert(facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertSta
 
 
 def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str) -> dict[str, Any]:
-    """What the one woken reads. Only names, counts, percentages, rule texts and links: never a value of a row."""
+    """What the one woken reads. Only names, counts, percentages, rule texts, links, and what samples may show of a row."""
     subject, stats = facts.subject, facts.stats
     details: dict[str, Any] = {
         "trigger": trigger,
@@ -299,6 +299,7 @@ def _rules(facts: RunFacts, failed: tuple[RuleResult, ...]) -> list[dict[str, An
             "failed_count": result.failed_count,
             "failed_percentage": result.failed_percentage,
             "observed": _observed(result.observed),
+            "samples": [dict(row) for row in result.samples] or None,
             "judged_on": result.judged_on,
             "column_name": result.column_name,
             "description": rule.description if rule else None,

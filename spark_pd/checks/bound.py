@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spark_pd.checks.counts import NEVER_WRITTEN, NOT_ALL_READ, STILL_RUNNING, UNSTABLE, Counts, Reading, Unknown
 from spark_pd.spark.executions import Execution, Ledger
@@ -20,6 +20,8 @@ class Evaluation:
     varies: bool
     """A partition that was computed twice gave two results."""
     counts: Counts
+    node: int = field(default=0, compare=False)
+    """The operator, by its number in the driver."""
 
 
 def parse(lines: Iterable[str]) -> tuple[Evaluation, ...]:
@@ -27,10 +29,10 @@ def parse(lines: Iterable[str]) -> tuple[Evaluation, ...]:
 
     def evaluation(line: str) -> Evaluation:
         """The evaluation that one line tells of."""
-        _, execution, complete, varies, numbers = line.split("|")
+        node, execution, complete, varies, numbers = line.split("|")
         id_, _, root = execution.partition(",")
         counts = Counts.of([int(n) for n in numbers.split(",")])
-        return Evaluation((int(id_), int(root)) if execution else None, complete == "true", varies == "true", counts)
+        return Evaluation((int(id_), int(root)) if execution else None, complete == "true", varies == "true", counts, int(node))
 
     return tuple(evaluation(line) for line in lines)
 
@@ -51,7 +53,13 @@ def writes_of(ledger: Ledger) -> tuple[Execution, ...]:
 
 
 def written(ledger: Ledger, evaluations: Sequence[Evaluation]) -> Reading:
-    """The counts of the data that was written.
+    """The counts of the data that was written."""
+    found = evaluation_of(ledger, evaluations)
+    return found if isinstance(found, Unknown) else found.counts
+
+
+def evaluation_of(ledger: Ledger, evaluations: Sequence[Evaluation]) -> Evaluation | Unknown:
+    """An evaluation that gave the data that was written.
 
     A write's own complete evaluations count; a write that reads the check behind a cache or a checkpoint counts by whichever evaluation
     filled it. All that count must agree.
@@ -66,5 +74,5 @@ def written(ledger: Ledger, evaluations: Sequence[Evaluation]) -> Reading:
     if not chosen:
         return Unknown(NOT_ALL_READ)
     if any(e.varies for e in chosen) or len({e.counts for e in chosen}) > 1:
-        return Unknown(UNSTABLE)
-    return chosen[0].counts
+        return Unknown(UNSTABLE, written=True)
+    return chosen[0]

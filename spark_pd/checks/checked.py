@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from spark_pd.checks.counting import Counter, CountingMethod
-from spark_pd.checks.counts import Reading, Unknown
+from spark_pd.checks.counts import NEVER_WRITTEN, Counts, Reading, Unknown
+from spark_pd.checks.failing import FailingRows, read_again
 from spark_pd.checks.row_plan import row_plan
 from spark_pd.checks.settling import rule_results, settle
 from spark_pd.checks.whole import whole_plan
@@ -32,13 +33,26 @@ class Found:
     unknown: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How many failing rows of each rule are shown, and which columns' values; others are hidden."""
+
+    most: int = 0
+    columns: tuple[str, ...] = ()
+
+
+NO_SAMPLES = Samples()
+
+
 class Checked:
     """A checked DataFrame `df`, with the rules in `failed` that stop the run."""
 
     df: DataFrame
     """The rows that stay."""
 
-    def __init__(self, df: Any, rules: Sequence[Rule], method: CountingMethod) -> None:
+    def __init__(
+        self, df: Any, rules: Sequence[Rule], method: CountingMethod, *, keep_failing: bool = False, samples: Samples = NO_SAMPLES
+    ) -> None:
         if not _is_dataframe(df):
             raise UsageError(f"run.check takes a Spark DataFrame, not {type(df).__module__}.{type(df).__name__}")
         if df.isStreaming:
@@ -46,18 +60,26 @@ class Checked:
                 "run.check takes a batch DataFrame; of a stream, check each micro-batch in a run of its own inside foreachBatch"
             )
         self._plan, whole = _plans(df, rules)
+        self._df = df
+        self._samples = samples
+        self._kept: FailingRows | None = None
+        self._sampled: Mapping[str, Any] = {}
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
         self._settled = settle(df, self._plan, whole)
-        self.failed = self._in_order(self._settled.failed)
-        self._counter: Counter | None = None if self.failed else method.count(df, self._plan)
+        self._reading: Reading = Unknown(NEVER_WRITTEN)
+        self._counter: Counter | None = None
+        self.failed = self._settled.failed
+        if self._settled.counts is not None:
+            self._read(self._settled.counts)
+        self.failed = self._in_order(self.failed)
+        self._counter = None if self.failed else method.count(df, self._plan, keep_failing=keep_failing)
         self.df = df if self._counter is None else self._counter.checked
 
     def found(self, *, written: bool) -> Found:
         """What is known of the counts now. Never raises: what cannot be read is unknown."""
         if self._counter is None:
-            assert self._settled.counts is not None
-            return self._found(self._settled.counts, stopped=True)
+            return self._found(self._reading, stopped=True)
         try:
             reading = self._counter.read(written=written)
         except Exception as error:
@@ -65,7 +87,34 @@ class Checked:
             reading = Unknown(
                 f"the counts could not be read from Spark ({type(error).__name__}); was the session stopped inside the block?"
             )
+        self._read(reading)
         return self._found(reading, stopped=False)
+
+    def _read(self, reading: Reading) -> None:
+        """Keep the counts, and take the samples of what they count."""
+        self._reading = reading
+        if self._samples.most:
+            rows = self.failing()
+            if isinstance(rows, FailingRows):
+                try:
+                    self._sampled = rows.samples(self._samples.most, self._samples.columns)
+                except Exception as error:
+                    _log.warning("no samples of failing rows could be taken: %s", type(error).__name__)
+
+    def failing(self) -> FailingRows | Unknown | None:
+        """The rows that fail a row rule, among those that were counted; None where there are none, Unknown where nothing was written."""
+        reading = self._reading
+        if isinstance(reading, Unknown) and not (reading.written or self.failed):
+            return reading
+        counted = reading.failed if isinstance(reading, Counts) else None
+        if counted == 0 or not self._plan.rules:
+            return None
+        if self._kept is None and self._counter is not None and counted is not None:
+            try:
+                self._kept = self._counter.failing()
+            except Exception as error:
+                _log.debug("the rows that were set aside could not be had: %s", type(error).__name__)
+        return self._kept or read_again(self._df, self._plan, counted)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
         whole, doubt = (self._settled.whole, None) if stopped else self._settled.believed(reading)
@@ -84,8 +133,9 @@ class Checked:
         )
 
     def _in_order(self, results: Sequence[RuleResult]) -> tuple[RuleResult, ...]:
-        """In the order in which the rules were given."""
-        return tuple(sorted(results, key=lambda result: self._order[result.name]))
+        """In the order in which the rules were given, with their samples."""
+        ordered = sorted(results, key=lambda result: self._order[result.name])
+        return tuple(replace(r, samples=self._sampled[r.name]) if r.name in self._sampled else r for r in ordered)
 
     def unknown(self, reason: str) -> Found:
         """No counts, for that reason, and Spark is not asked."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks.counts import Reading
+from spark_pd.checks.failing import FailingRows
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.errors import SettingsError
 from spark_pd.model import Counting
@@ -28,6 +29,9 @@ class Counter(Protocol):
     def read(self, *, written: bool) -> Reading:
         """The counts of what was written since. `written`: run.write has written what was checked, whatever else is known."""
 
+    def failing(self) -> FailingRows | None:
+        """The failing rows of what was written, once `read` knows its counts; None where they were not set aside as they were counted."""
+
     def close(self) -> None:
         """Free what the counting holds. The checked DataFrame stays usable."""
 
@@ -39,8 +43,8 @@ class CountingMethod(Protocol):
     def counting(self) -> Counting:
         """Its name in RunStats."""
 
-    def count(self, df: DataFrame, plan: RowPlan) -> Counter:
-        """Start to count what becomes of `df`. Reads no data, but for two_pass."""
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> Counter:
+        """Start to count what becomes of `df`. Reads no data, but for two_pass. `keep_failing`: set failing rows aside, if it can."""
 
 
 def check_id() -> int:

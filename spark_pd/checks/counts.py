@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -33,6 +33,8 @@ class Unknown:
     """The counts are not known, and why."""
 
     reason: str
+    written: bool = field(default=False, compare=False)
+    """Whether all of the checked data was written nevertheless: then the rows that fail are there to be told of."""
 
 
 Reading: TypeAlias = Counts | Unknown

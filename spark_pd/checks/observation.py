@@ -32,7 +32,7 @@ class ObservationMethod:
             raise RuntimeError("a Connect session does not let us reach its JVM")
         self._executions = executions(spark)
 
-    def count(self, df: DataFrame, plan: RowPlan) -> ObservationCounter:
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> ObservationCounter:
         """Start to count what becomes of `df`. Reads no data."""
         return ObservationCounter(df, plan, self._executions)
 
@@ -64,6 +64,9 @@ class ObservationCounter:
         """The counts of what was written since."""
         return observed(self._executions.ledger(self._id))
 
+    def failing(self) -> None:
+        """None: it counts and keeps nothing."""
+
     def close(self) -> None:
         """Forget the check."""
         self._executions.unwatch(self._id)
@@ -88,6 +91,6 @@ def observed(ledger: Ledger) -> Reading:
     for numbers in found:
         *rows, starts, partitions, last = numbers
         if starts != partitions or last >= PARTITIONS:
-            return Unknown(COUNTED_TWICE)
+            return Unknown(COUNTED_TWICE, written=True)
         counts.add(Counts.of(rows))
-    return counts.pop() if len(counts) == 1 else Unknown(UNSTABLE)
+    return counts.pop() if len(counts) == 1 else Unknown(UNSTABLE, written=True)

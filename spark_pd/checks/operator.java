@@ -9,9 +9,10 @@
 // optimizer neither moves, merges, splits nor drops the filter. A Spark that lacks CheckStrategy still filters rightly; only the counts stay
 // unknown. CheckStrategy plans that filter as CheckExec, which adds the counting to the generated code.
 //
-// Each task hands one record to an accumulator when it completes: node|partition|stage|stageAttempt|task|ended,rows,failed,dropped,rule...
-// `ended` is 1 when the end of the input was seen. The driver believes a record only if it ended (those of failed tasks never arrive), takes
-// for each (node, partition) the last attempt, and a node's counts only if every partition 0..P-1 is there. See Check.evaluations.
+// Each task hands one record to an accumulator when it completes (aside.java): node|partition|stage|stageAttempt|task|ended,rows,failed,dropped,
+// rule... and the failing rows that it set aside, if that was asked for. `ended` is 1 when the end of the input was seen. The driver believes
+// a record only if it ended (those of failed tasks never arrive), takes for each (node, partition) the last attempt, and a node's counts only
+// if every partition 0..P-1 is there. See Check.evaluations.
 package spark_pd;
 
 import java.util.*;
@@ -20,6 +21,7 @@ import java.util.concurrent.atomic.*;
 import org.apache.spark.SparkContext;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.expressions.*;
 import org.apache.spark.sql.catalyst.expressions.codegen.*;
 import org.apache.spark.sql.catalyst.expressions.objects.StaticInvoke;
@@ -29,6 +31,10 @@ import org.apache.spark.sql.catalyst.plans.logical.Project;
 import org.apache.spark.sql.execution.*;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.unsafe.Platform;
+import org.apache.spark.unsafe.types.UTF8String;
+import org.apache.spark.util.AccumulatorV2;
 import org.apache.spark.util.CollectionAccumulator;
 
 /** One call of run.check: its rules' drop masks, and the book of its evaluations. Lives on the driver, from check to the run's end. */
@@ -42,12 +48,16 @@ public class Check {
   public final Long id;
   public final int rules;
   final long[] drop;
-  final CollectionAccumulator records;
+  final long room;                                                          // bytes of failing rows that may be set aside; 0: none are
+  final Records records;
   final ConcurrentHashMap partitions = new ConcurrentHashMap();             // node -> number of partitions of its RDD
   final ConcurrentHashMap executions = new ConcurrentHashMap();             // node -> "SQL execution id,root execution id"
 
-  public Check(long id, int rules, long[] drop, CollectionAccumulator records) {
-    this.id = Long.valueOf(id); this.rules = rules; this.drop = drop; this.records = records;
+  public Check(long id, int rules, long[] drop, boolean aside, SparkContext sc) {
+    this.id = Long.valueOf(id); this.rules = rules; this.drop = drop;
+    this.room = aside ? Aside.room(sc) : 0L;
+    this.records = new Records(room);
+    sc.register(records);
     OPEN.put(this.id, this);
   }
 
@@ -67,21 +77,8 @@ public class Check {
    * partition that was computed twice gave two results, so its input is not deterministic.
    */
   public String evaluations() {
-    HashMap nodes = new HashMap();                                           // node -> HashMap(partition -> Object[]{attempt, counters})
     HashSet varies = new HashSet();
-    List all = records.value();
-    for (int n = 0; n < all.size(); n++) {
-      String[] f = ((String) all.get(n)).split("[|]");
-      String[] c = f[5].split(",");
-      if (!"1".equals(c[ENDED])) continue;
-      Long node = Long.valueOf(f[0]); Integer partition = Integer.valueOf(f[1]);
-      long[] attempt = new long[] { Long.parseLong(f[2]), Long.parseLong(f[3]), Long.parseLong(f[4]) };
-      HashMap parts = (HashMap) nodes.get(node);
-      if (parts == null) { parts = new HashMap(); nodes.put(node, parts); }
-      Object[] old = (Object[]) parts.get(partition);
-      if (old != null && !Arrays.equals((Object[]) old[1], (Object[]) c)) varies.add(node);
-      if (old == null || later(attempt, (long[]) old[0])) parts.put(partition, new Object[] { attempt, c });
-    }
+    HashMap nodes = attempts(varies);
     StringBuilder b = new StringBuilder();
     for (Iterator it = new TreeMap(partitions).entrySet().iterator(); it.hasNext();) {
       Map.Entry e = (Map.Entry) it.next();
@@ -100,6 +97,32 @@ public class Check {
     }
     return b.toString();
   }
+  /** node -> HashMap(partition -> Object[]{attempt, counters, record}), the last attempt of each; nodes of which two attempts differ are `varies`. */
+  HashMap attempts(Set varies) {
+    HashMap nodes = new HashMap();
+    List all = records.value();
+    for (int n = 0; n < all.size(); n++) {
+      Object[] record = (Object[]) all.get(n);
+      String[] f = ((String) record[Records.LINE]).split("[|]");
+      String[] c = f[5].split(",");
+      if (!"1".equals(c[ENDED])) continue;
+      Long node = Long.valueOf(f[0]); Integer partition = Integer.valueOf(f[1]);
+      long[] attempt = new long[] { Long.parseLong(f[2]), Long.parseLong(f[3]), Long.parseLong(f[4]) };
+      HashMap parts = (HashMap) nodes.get(node);
+      if (parts == null) { parts = new HashMap(); nodes.put(node, parts); }
+      Object[] old = (Object[]) parts.get(partition);
+      if (old != null && !Arrays.equals((Object[]) old[1], (Object[]) c)) varies.add(node);
+      if (old == null || later(attempt, (long[]) old[0])) parts.put(partition, new Object[] { attempt, c, record });
+    }
+    return nodes;
+  }
+
+  /** The failing rows that one evaluation set aside, as a Dataset of the input's columns and the masks behind them; null where some are missing. */
+  public Object aside(long node, org.apache.spark.sql.Dataset input, String[] masks) throws Exception {
+    HashMap parts = room == 0L ? null : (HashMap) attempts(new HashSet()).get(Long.valueOf(node));
+    return parts == null ? null : Aside.dataset(parts.values(), input, masks);
+  }
+
   private static boolean later(long[] a, long[] b) {
     for (int i = 0; i < a.length; i++) if (a[i] != b[i]) return a[i] > b[i];
     return false;
@@ -117,12 +140,13 @@ public class Check {
   }
 
   /** The filter: sum(sum(mask0, 0) & drop0 | sum(mask1, 0) & drop1 .., id) = id. The inner sum keeps `& drop` out of the branches of the rules' ifs. */
-  public Column condition(Column[] masks) throws Exception {
+  public Column condition(Column[] masks, LogicalPlan input) throws Exception {
     Expression x = null;
     for (int i = 0; i < masks.length; i++) {
       Expression a = new BitwiseAnd(sum(expression(masks[i]), literal(0L)), literal(drop[i]));
       x = x == null ? a : (Expression) new BitwiseOr(x, a);
     }
+    if (room > 0L) x = new BitwiseOr(x, Aside.pin(input));
     return column(new EqualTo(sum(x, literal(id.longValue())), literal(id.longValue())));
   }
   // Spark 4 moved the classic Column's expression behind ExpressionUtils; 3.5 has it on the Column.
@@ -163,6 +187,7 @@ public class CheckExec extends FilterExec {
   private transient long node = -1L;
   private transient int inputPartitions = -1;
   private transient String tally;                                           // the generated variable that holds a task's counters
+  private transient @SEQ@ columns;                                          // what of a failing row is set aside; null: nothing
 
   public CheckExec(Expression condition, SparkPlan child) { this(condition, child, false); }
   private CheckExec(Expression condition, SparkPlan child, boolean alone) { super(condition, child); this.check = Check.of(condition); this.alone = alone; }
@@ -185,14 +210,20 @@ public class CheckExec extends FilterExec {
     if (inputPartitions >= 0) check.planned(node, inputPartitions, sparkContext());
     String partition = "partitionIndex";                                    // 4.3: inside a fused union it is the child's own index
     try { partition = (String) ctx.getClass().getMethod("currentPartitionIndexVar", new Class[0]).invoke(ctx, new Object[0]); } catch (Exception e) { }
+    columns = check.room == 0L ? null : Aside.columns(condition(), child().output(), check.drop.length);
     String records = ctx.addReferenceObj("sparkPdRecords", check.records, "org.apache.spark.util.CollectionAccumulator");
     // A reference, not text: the same check again has the same text, so Spark finds it compiled, and HotSpot has it optimized already.
     String number = ctx.addReferenceObj("sparkPdNode", Long.valueOf(node), "java.lang.Long");
     String type = ctx.freshName("SparkPdTally"), task = ctx.freshName("sparkPdTask");
     tally = ctx.addMutableState(type, "sparkPdTally", ctx.addMutableState$default$3(), true, true);
     ctx.addInnerClass(tallyClass(type));
+    String aside = "";
+    if (columns != null) {
+      // references too: what is set aside, and how much, is no text
+      aside = ", " + ctx.addReferenceObj("sparkPdColumns", columns, "@SEQ@") + ", " + ctx.addReferenceObj("sparkPdRoom", Long.valueOf(check.room), "java.lang.Long") + ".longValue()";
+    }
     StringBuilder b = new StringBuilder();
-    b.append("if (" + tally + " == null) {\n  " + tally + " = new " + type + "(" + records + ", " + number + ".longValue(), " + partition + ");\n"
+    b.append("if (" + tally + " == null) {\n  " + tally + " = new " + type + "(" + records + ", " + number + ".longValue(), " + partition + aside + ");\n"
       + "  org.apache.spark.TaskContext " + task + " = org.apache.spark.TaskContext.get();\n"
       + "  if (" + task + " != null) " + task + ".addTaskCompletionListener((org.apache.spark.util.TaskCompletionListener) " + tally + ");\n}\n");
     b.append(super.doProduce(ctx));
@@ -208,7 +239,9 @@ public class CheckExec extends FilterExec {
     return "public class " + type + " implements org.apache.spark.util.TaskCompletionListener {\n"
       + "  public final long[] c = new long[" + (Check.RULES + check.rules) + "];\n  public long rows;\n"
       + "  private final org.apache.spark.util.CollectionAccumulator records;\n  private final long node;\n  private final int partition;\n"
-      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, long node, int partition) { this.records = records; this.node = node; this.partition = partition; }\n"
+      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, long node, int partition" + (columns == null ? "" : ", @SEQ@ columns, long room") + ") {\n"
+      + "    this.records = records; this.node = node; this.partition = partition;" + (columns == null ? "" : " this.columns = columns; this.room = room;") + "\n  }\n"
+      + (columns == null ? "" : Aside.TEXT)
       + "  public boolean fail(int at, long mask, long drop) {\n"
       + "    boolean dropped = (mask & drop) != 0L;\n"
       + "    do { c[at + Long.numberOfTrailingZeros(mask)]++; mask &= mask - 1L; } while (mask != 0L);\n"
@@ -217,15 +250,19 @@ public class CheckExec extends FilterExec {
       + "    StringBuilder b = new StringBuilder();\n"
       + "    b.append(node).append('|').append(partition).append('|').append(t.stageId()).append('|').append(t.stageAttemptNumber()).append('|').append(t.taskAttemptId()).append('|');\n"
       + "    c[" + Check.ROWS + "] = rows;\n    for (int i = 0; i < c.length; i++) { if (i > 0) b.append(','); b.append(c[i]); }\n"
-      + "    records.add(b.toString());\n  }\n}\n";
+      + "    records.add(" + (columns == null ? "new Object[] { b.toString(), null, Boolean.FALSE }" : "record(b.toString(), c[" + Check.ENDED + "] == 1L)") + ");\n  }\n}\n";
   }
 
   public String doConsume(CodegenContext ctx, @SEQ@ input, ExprCode row) {
     if (check == null) return super.doConsume(ctx, input, row);
     @SEQ@ columns = child().output();
     List masks = Check.masks(condition());
-    StringBuilder b = new StringBuilder("do {\n");
-    b.append(evaluateRequiredVariables(columns, input, condition().references()));
+    boolean whole = row != null && row.code().toString().isEmpty();         // there is a row already: no need to make one of its columns
+    AttributeSet need = ((Expression) masks.get(0)).references();
+    for (int w = 1; w < masks.size(); w++) need = need.$plus$plus(((Expression) masks.get(w)).references());
+    if (this.columns != null && !whole) need = condition().references();
+    StringBuilder b = new StringBuilder("do {\n"), words = new StringBuilder();
+    b.append(evaluateRequiredVariables(columns, input, need));
     String any = ctx.freshName("sparkPdAny"), dropped = ctx.freshName("sparkPdDropped");
     b.append("\n" + tally + ".rows++;\nboolean " + any + " = false, " + dropped + " = false;\n");
     for (int w = 0; w < masks.size(); w++) {
@@ -233,13 +270,43 @@ public class CheckExec extends FilterExec {
       terms((Expression) masks.get(w), plain, interpreted);
       String mask = ctx.freshName("sparkPdMask");
       b.append("long " + mask + " = 0L;\n");
+      words.append(w == 0 ? "" : ", ").append(mask);
       for (int g = 0; g < plain.size(); g += GROUP) b.append(group(ctx, plain.subList(g, Math.min(g + GROUP, plain.size())), input, columns, mask));
       for (int g = 0; g < interpreted.size(); g += GROUP) b.append(group(ctx, interpreted.subList(g, Math.min(g + GROUP, interpreted.size())), input, columns, mask));
       b.append("if (" + mask + " != 0L) { " + any + " = true; " + dropped + " |= " + tally + ".fail(" + (Check.RULES + Check.WORD * w) + ", " + mask + ", " + check.drop[w] + "L); }\n");
     }
-    b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
+    b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; " + (this.columns == null ? "" : aside(ctx, input, columns, whole ? row.value().toString() : null, words.toString())) + "if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
     b.append(metricTerm(ctx, "numOutputRows") + ".add(1);\n" + consume(ctx, input, null) + "\n} while (false);\n");
     return b.toString();
+  }
+
+  /** Code that sets a failing row aside. Without a row there is one made of its columns, in methods of their own, as for the rules. */
+  private String aside(CodegenContext ctx, @SEQ@ input, @SEQ@ columns, String row, String words) {
+    String masks = "new Object[] { " + words.replaceAll("(\\w+)", "Long.valueOf($1)") + " }";
+    if (row != null) return "if (" + tally + ".open) " + tally + ".aside((InternalRow) " + row + ", " + masks + ");\n";
+    String values = ctx.freshName("sparkPdValues");
+    StringBuilder b = new StringBuilder("if (" + tally + ".open) {\nObject[] " + values + " = new Object[" + columns.size() + "];\n");
+    AttributeSet need = condition().references();
+    StringBuilder params = new StringBuilder(), args = new StringBuilder(), body = new StringBuilder();
+    int slots = 2;
+    for (int i = 0; i < columns.size(); i++) {
+      Attribute column = (Attribute) columns.apply(i);
+      ExprCode in = (ExprCode) input.apply(i);
+      if (need.contains(column)) {
+        String javaType = CodeGenerator$.MODULE$.javaType(column.dataType()), set = "values[" + i + "] = " + (CodeGenerator$.MODULE$.isPrimitiveType(column.dataType()) ? CodeGenerator$.MODULE$.boxedType(javaType) + ".valueOf(v" + i + ")" : "v" + i) + ";\n";
+        boolean never = in.isNull() instanceof LiteralValue && "false".equals(in.isNull().toString());
+        slots += ("long".equals(javaType) || "double".equals(javaType) ? 2 : 1) + (never ? 0 : 1);
+        params.append(", " + javaType + " v" + i + (never ? "" : ", boolean n" + i));
+        args.append(", " + in.value() + (never ? "" : ", " + in.isNull()));
+        body.append(never ? set : "if (!n" + i + ") " + set);
+      }
+      if (slots > MAX_SLOTS - 4 || i == columns.size() - 1) {
+        String f = ctx.freshName("sparkPdRow");
+        b.append(ctx.addNewFunction(f, "private void " + f + "(Object[] values" + params + ") {\n" + body + "}\n", false) + "(" + values + args + ");\n");
+        params.setLength(0); args.setLength(0); body.setLength(0); slots = 2;
+      }
+    }
+    return b + tally + ".aside(new org.apache.spark.sql.catalyst.expressions.GenericInternalRow(" + values + "), " + masks + ");\n}\n";
   }
 
   // HotSpot compiles no method of more than 8,000 bytes of bytecode, and inlines little of a long one: with all rules in one method 60 rules
@@ -381,3 +448,5 @@ public class CheckStrategy extends SparkStrategy {
     return x;
   }
 }
+
+// @INCLUDE aside.java@

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks import bound
+from spark_pd.checks.bound import Evaluation
 from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import Counts, Reading, Unknown
+from spark_pd.checks.counts import Counts, Reading
+from spark_pd.checks.failing import FailingRows
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.model import Counting, Rule
 from spark_pd.spark import java
 from spark_pd.spark.executions import Executions, executions
 from spark_pd.spark.session import is_connect
 
+_log = logging.getLogger("spark_pd.checks")
 _lock = threading.Lock()
+_aside_lock = threading.Lock()
 
 
 class OperatorMethod:
@@ -31,12 +36,27 @@ class OperatorMethod:
         self._executions = executions(spark)
         self._check_class = java.load_class(spark, "spark_pd.checks", "operator.java", "spark_pd.Check")
         self._strategy_class = java.load_class(spark, "spark_pd.checks", "operator.java", "spark_pd.CheckStrategy")
+        self._aside: bool | None = None
         self._prove()
 
-    def count(self, df: DataFrame, plan: RowPlan) -> OperatorCounter:
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> OperatorCounter:
         """Start to count what becomes of `df`. Reads no data."""
         self._plan_in(df.sparkSession)
-        return OperatorCounter(df, plan, self._check_class, self._executions)
+        return OperatorCounter(df, plan, self._check_class, self._executions, set_aside=keep_failing and self._sets_aside())
+
+    def _sets_aside(self) -> bool:
+        """Whether failing rows can be set aside here, tried once when it is first asked for."""
+        with _aside_lock:
+            if self._aside is None:
+                try:
+                    self._prove(set_aside=True)
+                    self._aside = True
+                except Exception as error:
+                    self._aside = False
+                    _log.warning(
+                        "failing rows cannot be set aside in this session (%s): the input is read again for them", type(error).__name__
+                    )
+            return self._aside
 
     def _plan_in(self, spark: SparkSession) -> None:
         """Have the session plan checks by our strategy. The user's own strategies stay, behind it."""
@@ -53,26 +73,32 @@ class OperatorMethod:
                 strategies.add(current.apply(i))
             getattr(experimental, "extraStrategies_$eq")(jvm.scala.collection.JavaConverters.asScalaBuffer(strategies).toSeq())
 
-    def _prove(self) -> None:
+    def _prove(self, *, set_aside: bool = False) -> None:
         """Count six known rows by a real write that keeps nothing; anything but the right counts raises RuntimeError."""
         rules = (
             Rule(name="small", expectation="id < 4", action_if_failed="drop"),
             Rule(name="even", expectation="id % 2 = 0", action_if_failed="ignore"),
         )
-        counter = self.count(self._spark.range(0, 6, 1, 2).toDF("id"), RowPlan(rules))
+        self._plan_in(self._spark)
+        six = self._spark.range(0, 6, 1, 2).toDF("id")
+        counter = OperatorCounter(six, RowPlan(rules), self._check_class, self._executions, set_aside=set_aside)
         try:
             counter.checked.write.format("noop").mode("overwrite").save()
             found = counter.read(written=True)
+            rows = counter.failing()
+            ids = None if rows is None else sorted(row[0] for row in rows.frame.collect())
         finally:
             counter.close()
         if found != Counts(6, 4, 2, (2, 3)):
             raise RuntimeError(f"the proof on six rows gave {found}")
+        if set_aside and ids != [1, 3, 4, 5]:
+            raise RuntimeError(f"the proof on six rows set {ids} aside")
 
 
 class OperatorCounter:
     """One check counted by the operator."""
 
-    def __init__(self, df: DataFrame, plan: RowPlan, check_class: Any, listener: Executions) -> None:
+    def __init__(self, df: DataFrame, plan: RowPlan, check_class: Any, listener: Executions, *, set_aside: bool) -> None:
         spark = df.sparkSession
         context: Any = spark.sparkContext
         self._id = check_id()
@@ -81,22 +107,42 @@ class OperatorCounter:
         self._executions = listener
         listener.watch(self._id)
         self._java = java.construct(
-            spark, check_class, self._id, len(plan.rules), _longs(spark, plan.drops()), context._jsc.sc().collectionAccumulator()
+            spark, check_class, self._id, len(plan.rules), _longs(spark, plan.drops()), set_aside, context._jsc.sc()
         )
         masks = plan.masks()
         columns = context._gateway.new_array(context._jvm.org.apache.spark.sql.Column, len(masks))
         for place, mask in enumerate(masks):
             columns[place] = mask._jc
         source: Any = _off_the_driver(df)
-        self.checked = DataFrame(source._jdf.filter(self._java.condition(columns)), spark)
+        condition = self._java.condition(columns, source._jdf.queryExecution().analyzed())
+        self.checked = DataFrame(source._jdf.filter(condition), spark)
+        self._evaluation: Evaluation | None = None
 
     def read(self, *, written: bool) -> Reading:
         """The counts of what was written since, bound to the writes by their SQL executions."""
         ledger = self._executions.ledger(self._id)
-        found = bound.written(ledger, bound.parse(str(self._java.evaluations()).splitlines()))
-        if isinstance(found, Unknown) and bound.writes_of(ledger) and self._input_is_empty():
+        found = bound.evaluation_of(ledger, bound.parse(str(self._java.evaluations()).splitlines()))
+        if isinstance(found, Evaluation):
+            self._evaluation = found
+            return found.counts
+        if bound.writes_of(ledger) and self._input_is_empty():
             return Counts.none(len(self._plan.rules))  # the optimizer knew that it is empty and planned no check at all
         return found
+
+    def failing(self) -> FailingRows | None:
+        """The failing rows of what was written, as they were set aside; None where they were too many, or not asked for."""
+        if self._evaluation is None:
+            return None
+        context: Any = self._input.sparkSession.sparkContext
+        masks = tuple(f"__spark_pd_{self._id}_{word}" for word in range(len(self._plan.words)))
+        names = context._gateway.new_array(context._jvm.java.lang.String, len(masks))
+        for place, name in enumerate(masks):
+            names[place] = name
+        rows = self._java.aside(self._evaluation.node, self._input._jdf, names)
+        if rows is None:
+            return None
+        frame = DataFrame(rows, self._input.sparkSession)
+        return FailingRows(frame=frame, plan=self._plan, masks=masks, counted=self._evaluation.counts.failed, set_aside=True)
 
     def _input_is_empty(self) -> bool:
         plan = self._input._jdf.queryExecution().optimizedPlan()

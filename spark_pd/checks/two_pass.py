@@ -73,7 +73,7 @@ class TwoPassMethod:
     def __init__(self, spark: SparkSession) -> None:
         self._writes = _writes(spark)
 
-    def count(self, df: DataFrame, plan: RowPlan) -> TwoPassCounter:
+    def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> TwoPassCounter:
         """Count `df` now, and start to look for its writes."""
         return TwoPassCounter(df, plan, self._writes)
 
@@ -85,7 +85,7 @@ class TwoPassCounter:
         self._id = check_id()
         self._df, self._plan = df, plan
         self._writes = writes
-        self._counts: Reading = tally(df, plan) if deterministic(df, plan) else Unknown(UNSTABLE)
+        self._counts: Reading = tally(df, plan) if deterministic(df, plan) else Unknown(UNSTABLE, written=True)
         if writes is not None:
             writes.watch(self._id)
         masks = [f"__spark_pd_{self._id}_{word}" for word in range(len(plan.words))]
@@ -98,7 +98,10 @@ class TwoPassCounter:
             return Unknown(NEVER_WRITTEN)
         if isinstance(self._counts, Unknown) or tally(self._df, self._plan) == self._counts:
             return self._counts
-        return Unknown(CHANGED)
+        return Unknown(CHANGED, written=True)
+
+    def failing(self) -> None:
+        """None: it counts and keeps nothing."""
 
     def close(self) -> None:
         """Forget the check."""

@@ -203,6 +203,34 @@ class Hosts(Kind):
         return names
 
 
+class Columns(Kind):
+    """Names of columns, as text with commas between them or as a list; each once, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__("names of columns such as order_id, country, or * for all")
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        """The names; none where there are none."""
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, Sequence) or not all(isinstance(name, str) for name in listed):
+            raise self.unexpected()
+        return tuple(dict.fromkeys(name.strip() for name in listed if name.strip()))
+
+
+class TableName(Text):
+    """A table's name or path that is made from another's, which stands in it as {table}."""
+
+    def __init__(self) -> None:
+        super().__init__("a name or path with {table} in it, such as {table}_error, quality.{table}_error or /data/errors/{table}")
+
+    def read(self, value: Any) -> str:
+        """The pattern as it is."""
+        text = super().read(value)
+        if "{table}" not in text or "{" in text.replace("{table}", "") or "}" in text.replace("{table}", ""):
+            raise self.unexpected()
+        return text
+
+
 class Windows(Text):
     """Mute windows, as text; `mutes.parse_windows` reads it."""
 

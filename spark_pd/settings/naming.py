@@ -22,8 +22,6 @@ _LATER_TRIGGERS = (
 # Names that the contract has and this version does not act on yet.
 _LATER = (
     user_config.spark_pd_stats_table,
-    user_config.spark_pd_error_table,
-    user_config.se_enable_error_table,
     *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
 )
 CONSTANTS: Mapping[str, str] = MappingProxyType(

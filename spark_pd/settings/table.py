@@ -9,7 +9,23 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES, Severity
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Count, File, Hosts, Key, Kind, LocalPath, Number, Params, Switch, Text, Url, Windows
+from spark_pd.settings.fields import (
+    Choice,
+    Columns,
+    Count,
+    File,
+    Hosts,
+    Key,
+    Kind,
+    LocalPath,
+    Number,
+    Params,
+    Switch,
+    TableName,
+    Text,
+    Url,
+    Windows,
+)
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -299,6 +315,34 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Choice(("auto", "operator", "observation", "two_pass")),
         default="auto",
         doc="How rows are counted.",
+    ),
+    Setting(
+        name=names.se_enable_error_table,
+        field="error_table_enabled",
+        kind=Switch(),
+        default=False,
+        doc="Write the rows that fail a row rule to the error table.",
+    ),
+    Setting(
+        name=names.spark_pd_error_table,
+        field="error_table",
+        kind=TableName(),
+        default="{table}_error",
+        doc="The error table's name, with {table} for the target's. It is beside the target, unless it has a dot or a slash.",
+    ),
+    Setting(
+        name=names.spark_pd_samples,
+        field="samples",
+        kind=Count(0, 100, "a number of rows"),
+        default=0,
+        doc="How many failing rows of each row rule go into the run's stats and its incidents.",
+    ),
+    Setting(
+        name=names.spark_pd_samples_columns,
+        field="samples_columns",
+        kind=Columns(),
+        default=(),
+        doc="The columns whose values samples show: names, or * for all. Of the others they show ***.",
     ),
     Setting(
         name=names.spark_pd_details_exceptions,

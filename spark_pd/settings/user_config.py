@@ -25,8 +25,6 @@ cbs_sdb_path = "se.streaming.cerberus.sdb.path"
 dbx_workspace_url = "se.streaming.dbx.workspace.url"
 dbx_secret_scope = "se.streaming.dbx.secret.scope"
 se_job_metadata = "spark.expectations.job.metadata"
-
-# spark-expectations' settings that a later version of spark_pd will read
 se_enable_error_table = "se.enable.error.table"
 se_dq_rules_params = "se.dq.rules.params"
 
@@ -82,6 +80,8 @@ spark_pd_mutes_file = "spark.pd.mutes.file"
 # spark_pd's own settings that a later version will read
 spark_pd_stats_table = "spark.pd.stats.table"
 spark_pd_error_table = "spark.pd.error.table"
+spark_pd_samples = "spark.pd.samples"
+spark_pd_samples_columns = "spark.pd.samples.columns"
 spark_pd_on_job_failure = "spark.pd.on.job_failure"
 spark_pd_on_stage_retry = "spark.pd.on.stage_retry"
 spark_pd_on_task_failures = "spark.pd.on.task_failures"

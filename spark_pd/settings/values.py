@@ -70,6 +70,11 @@ class Settings:
     on_config_error: Literal["raise", "disable"] = DEFAULTS["on_config_error"]
     on_unknown: Literal["log", "page"] = DEFAULTS["on_unknown"]
     counting: Literal["auto"] | Counting = DEFAULTS["counting"]
+    error_table_enabled: bool = DEFAULTS["error_table_enabled"]
+    error_table: str = DEFAULTS["error_table"]
+    samples: int = DEFAULTS["samples"]
+    """Rows of each rule."""
+    samples_columns: tuple[str, ...] = DEFAULTS["samples_columns"]
     exceptions: Literal["class", "scrubbed", "full"] = DEFAULTS["exceptions"]
     secret_type: Literal["cerberus", "databricks"] | None = DEFAULTS["secret_type"]
     cerberus_url: str | None = DEFAULTS["cerberus_url"]
@@ -86,6 +91,7 @@ class Settings:
         for name in ("on", "severity", "notify", "after"):
             defaults = {path.partition(".")[2]: default for path, default in DEFAULTS.items() if path.startswith(f"{name}.")}
             object.__setattr__(self, name, MappingProxyType(defaults | dict(getattr(self, name))))
+        object.__setattr__(self, "error_table", self.error_table or DEFAULTS["error_table"])
         object.__setattr__(self, "rules_params", MappingProxyType(dict(self.rules_params or {})))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 

@@ -6,6 +6,7 @@ No jar and no build step: the text ships in the wheel. A compiled text belongs t
 from __future__ import annotations
 
 import importlib.resources
+import re
 import threading
 import weakref
 from typing import Any
@@ -18,7 +19,12 @@ _loaders: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = weakref.W
 
 
 def _source(jvm: Any, package: str, file: str) -> str:
-    text = importlib.resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    def read(name: str) -> str:
+        """A file's text, with those that it includes."""
+        text = importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
+        return re.sub(r"^// @INCLUDE (\S+)@$", lambda line: read(line[1]), text, flags=re.MULTILINE)
+
+    text = read(file)
     scala_213 = str(jvm.scala.util.Properties.versionNumberString()).startswith("2.13")
     return text.replace("@SEQ@", "scala.collection.immutable.Seq" if scala_213 else "scala.collection.Seq")
 

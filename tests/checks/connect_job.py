@@ -224,6 +224,39 @@ def incident(spark: Any, monitor: Any, folder: str) -> Any:
         }
 
 
+@scenario
+def error_table(spark: Any, monitor: Any, folder: str) -> Any:
+    config = {"se.enable.error.table": True, "spark.pd.samples": 2, "spark.pd.samples.columns": "id"}
+    keeping = spark_pd.install(spark, config)
+    rules = [*RULES, {"rule": "never_7", "expectation": "id <> 7", "action_if_failed": "fail"}]
+    stopped = keeping.run("numbers", rules=rules)
+    try:
+        with stopped:
+            stopped.write(stopped.check(numbers(spark)), folder)
+    except RuleFailed:
+        found = [kept(spark, stopped)]
+    with keeping.run("numbers", rules=RULES) as run:
+        run.write(run.check(numbers(spark).selectExpr("id", "id AS other")), folder, format="parquet")
+    with keeping.run("sales.numbers", rules=RULES) as lost:  # there is no such schema
+        save(lost.check(numbers(spark)), folder)
+    samples = {rule.name: [list(row.values()) for row in rule.samples] for rule in run.stats.rules}
+    return {
+        "found": [*found, kept(spark, run)],
+        "samples": samples,
+        "lost": [lost.stats.status, lost.error_table.written, lost.error_table.exact],
+    }
+
+
+def kept(spark: Any, run: Any) -> Any:
+    """What became of the error table, the number of its rows, and of the rules that they failed."""
+    outcome = run.error_table
+    table = spark.read.parquet(outcome.name) if "/" in outcome.name else spark.table(outcome.name)
+    rows = table.filter(table.meta_dq_run_id == run.run_id).select("meta_row_dq_results").collect()
+    if "/" not in outcome.name:
+        spark.sql(f"DROP TABLE {outcome.name}")
+    return [outcome.written, outcome.rows, outcome.exact, len(rows), sum(len(row[0]) for row in rows)]
+
+
 def main(url: str, folder: str) -> None:
     from pyspark.sql import SparkSession
 

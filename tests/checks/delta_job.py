@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import spark_pd
+from spark_pd import RuleFailed
 
 RULES = [
     {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
     {"rule": "third", "expectation": "id % 3 <> 0", "action_if_failed": "ignore"},
 ]
+FAIL = {"rule": "never_7", "expectation": "id <> 7", "action_if_failed": "fail"}
+OVER = {"overwriteSchema": "true"}
 SCENARIOS: dict[str, Callable[[Job], Any]] = {}
 
 
@@ -60,6 +63,7 @@ class Job:
         self.spark = spark
         self.counting = counting
         self.monitor = spark_pd.install(spark, {"spark.pd.counting": counting})
+        self.errors = spark_pd.install(spark, {"spark.pd.counting": counting, "se.enable.error.table": True})
         self.folder = folder
 
     def numbers(self) -> Any:
@@ -201,6 +205,64 @@ def source_grows_before_the_write(job: Job) -> Any:
         d.write.format("delta").save(job.path("grown"))
 
     return job.checked(use, source), job.written("grown")
+
+
+# ---- error tables: what became of it, and the number of its rows, then of those with each of two columns -------------------------
+
+
+def kept(job: Job, run: Any) -> list[Any]:
+    outcome = run.error_table
+    reader = job.spark.read.format("delta").load(outcome.name) if "/" in outcome.name else job.spark.table(outcome.name)
+    own = reader.filter(f"meta_dq_run_id = '{run.run_id}'")
+    return [outcome.written, outcome.rows, outcome.exact, own.count(), int(own.selectExpr("sum(size(meta_row_dq_results))").first()[0])]
+
+
+@scenario
+def error_table_that_grows(job: Job) -> Any:
+    """The second run has one column more, the third one less: Delta's schema evolves."""
+    told = []
+    for columns in (["*"], ["*", "named_struct('x', id) AS more"], ["id"]):
+        with job.errors.run("numbers", rules=RULES) as run:
+            run.write(
+                run.check(job.numbers().selectExpr(*columns)), job.path("grown_errors"), mode="overwrite", format="delta", options=OVER
+            )
+        told.append(kept(job, run))
+    table = job.spark.read.format("delta").load(job.path("grown_errors_error"))
+    return told, [*table.selectExpr("count(*)", "count(amount)", "count(more.x)").first()]
+
+
+@scenario
+def error_table_in_the_catalog(job: Job) -> Any:
+    """The user writes a Delta table himself: its error table has its format."""
+    target = f"errors_{job.counting}"
+    job.numbers().limit(0).write.format("delta").saveAsTable(target)
+    with job.errors.run(target, rules=RULES) as run:
+        run.check(job.numbers()).write.format("delta").mode("append").saveAsTable(target)
+    (format,) = job.spark.sql(f"DESCRIBE DETAIL {target}_error").select("format").first()
+    return kept(job, run), format
+
+
+@scenario
+def fail_before_a_merge(job: Job) -> Any:
+    """A rule with action fail stops the run before the user's own function merges: the table has no new version."""
+    table = job.table("never_merged")
+    versions = table.history().count()
+
+    def merge(frame: Any) -> None:
+        (
+            table.merge(frame.alias("s"), "t.id = s.id")
+            .whenMatchedUpdate(set={"amount": "s.amount"})
+            .whenNotMatchedInsert(values={"id": "s.id", "part": "s.part", "amount": "s.amount"})
+            .execute()
+        )
+
+    stopped = False
+    try:
+        with job.errors.run(f"never_merged_{job.counting}", rules=[*RULES, FAIL]) as run:
+            merge(run.check(job.numbers()))
+    except RuleFailed:
+        stopped = True
+    return [stopped, table.history().count() == versions, *kept(job, run)], job.written("never_merged")
 
 
 def main(folder: str) -> None:

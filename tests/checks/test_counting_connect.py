@@ -195,6 +195,15 @@ def test_a_fail_rule_stops_the_run_before_the_write(found):
     }
 
 
+def test_failing_rows_are_kept_and_shown(found):
+    told = found["error_table"]
+    assert isinstance(told, dict), told
+    assert told["found"] == [[True, 401, True, 401, 435], [True, 400, True, 400, 434]]
+    assert told["lost"] == ["passed", False, False]
+    for rule, divisor in (("tenth", 10), ("third", 3)):
+        assert [(n % divisor, other) for n, other in told["samples"][rule]] == [(0, "***")] * 2
+
+
 def test_bad_rules_are_named_together(found):
     assert found["bad_rules"] == {"mistakes": 3, "named": [True, True, True]}
 

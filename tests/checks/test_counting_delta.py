@@ -93,6 +93,26 @@ def test_another_table_that_was_written_says_nothing_of_the_check(found, countin
     assert told(found, counting, "another_table_written") == (UNKNOWN, [1000, 499500])
 
 
+KEPT = [True, 400, True, 400, 434]
+"""Written, so many rows by the run's own word, exact; so many in the table, and so many rules that they failed."""
+
+
+def test_a_delta_error_table_gets_new_columns_and_keeps_old_ones(found, counting):
+    told_, rows = told(found, counting, "error_table_that_grows")
+    assert told_ == [KEPT, KEPT, KEPT]
+    assert rows == [1200, 800, 400]
+
+
+def test_the_error_table_of_a_delta_table_is_one(found, counting):
+    assert told(found, counting, "error_table_in_the_catalog") == (KEPT, "delta")
+
+
+def test_a_fail_rule_leaves_no_new_version_of_the_table_that_was_to_be_merged_into(found, counting):
+    stopped, rows = told(found, counting, "fail_before_a_merge")
+    assert stopped == [True, True, True, 401, True, 401, 435]
+    assert rows == [500, 249500]
+
+
 def test_a_table_that_grows_between_check_and_write(found, counting):
     """Delta reads the table anew for each query, so what was counted before the write need not be what was written."""
     stats, rows = told(found, counting, "source_grows_before_the_write")

@@ -115,11 +115,11 @@ class Job:
 
     def checked(self, counting: str, name: str, use: Callable[[Any], Any]) -> dict[str, Any]:
         """What the run told, what stands in its folder, and how often the job's stages were tried."""
-        monitor = spark_pd.install(self.spark, {"spark.pd.counting": counting})
+        monitor = spark_pd.install(self.spark, {"spark.pd.counting": counting, "se.enable.error.table": counting == "operator"})
         context: Any = self.spark.sparkContext
         context.setJobGroup(name, name)
         out = str(self.folder / name)
-        with monitor.run("numbers", rules=RULES) as run:
+        with monitor.run(f"{name}_numbers".replace("-", "_"), rules=RULES) as run:
             use(run.check(self.spark.read.parquet(self.source))).write.parquet(out)
         tracker = context.statusTracker()
         jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(name)]
@@ -132,8 +132,16 @@ class Job:
             "counts": [stats.input_count, stats.error_count, stats.dropped_count, stats.output_count],
             "rules": [rule.failed_count for rule in stats.rules],
             "written": [row[0], row[1]],
+            "error_table": self.failing(run.error_table),
             "attempts": max((stage.currentAttemptId for stage in stages if stage), default=0) + 1,
         }
+
+    def failing(self, outcome: Any) -> list[Any] | None:
+        """What became of the error table, and what stands in it; None where there is none."""
+        if outcome is None:
+            return None
+        row = self.spark.table(outcome.name).selectExpr("count(*)", "sum(id)", "sum(size(meta_row_dq_results))").collect()[0]
+        return [outcome.rows, outcome.exact, outcome.read_again, *row]
 
 
 def killed(job: Job, counting: str, name: str, spread: Callable[[Any], Any]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ RIGHT = {"exact": True, "counts": [4000, 1600, 400, 3600], "rules": [400, 1334]}
 UNKNOWN = {"exact": False, "counts": [None] * 4, "rules": [None, None]}
 WRITTEN = [3600, 7_200_000]
 """How many numbers below 4000 are no multiples of ten, and their sum."""
+FAILING = [1600, True, False, 1600, sum(n for n in range(4000) if n % 10 == 0 or n % 3 == 0), 1734]
+"""The rows of the error table, set aside and exact; their sum, and how many rules they failed."""
 
 
 COUNTED = [
@@ -124,6 +126,8 @@ def test_counts_are_right_on_a_cluster(found, counting, scenario):
         assert stats in (RIGHT, UNKNOWN), f"{counting} was WRONG"
     else:
         assert stats == RIGHT
+    if counting == "operator":
+        assert told["error_table"] == FAILING
     if scenario.startswith("executor_killed"):
         assert told["attempts"] > 1, "no stage was tried again: the test did not test it"
     if scenario == "speculated":

@@ -151,6 +151,15 @@ def test_long_details_are_cut_and_say_how_much_was_left_out(make_alert: Make, va
     assert "bytes" in shown["cut"]
 
 
+def test_samples_go_before_anything_else_is_cut(make_alert: Make, valid: Check) -> None:
+    rules = [{"rule": f"rule {n}", "text": "t" * 9_000, "samples": [{"note": "s" * 200}] * 100} for n in range(30)]
+    sent = json.loads(encode(event(make_alert(details={"failed_rules": rules, "rows": 7}), routing_key=KEY)))
+    valid(sent)
+    shown = sent["payload"]["custom_details"]
+    assert shown["failed_rules"] == [{"rule": f"rule {n}", "text": "t" * 9_000} for n in range(30)]
+    assert (shown["rows"], "samples were left out" in shown["cut"]) == (7, True)
+
+
 def test_details_that_fit_in_no_way_are_left_out_with_a_note(make_alert: Make, valid: Check) -> None:
     deep: object = "x" * 90
     for _ in range(4):

@@ -53,6 +53,7 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "Params": '{"env": "prod"}',
         "Hosts": "events.pagerduty.com, x.example",
         "Windows": "0 0 * * * for 1h",
+        "TableName": "quality.{table}",
     }
     words = {
         "region": "eu",

@@ -98,6 +98,13 @@ def test_every_default_is_a_value_that_its_own_setting_accepts(setting: Any) -> 
         (user_config.spark_pd_mute, " 0 22 * * 5 for 8h in Europe/Berlin ", "mute", "0 22 * * 5 for 8h in Europe/Berlin"),
         (user_config.spark_pd_mute, "", "mute", None),
         (user_config.spark_pd_mutes_file, Path("/Volumes/ops/mutes.yaml"), "mutes_file", "/Volumes/ops/mutes.yaml"),
+        (user_config.se_enable_error_table, "true", "error_table_enabled", True),
+        (user_config.spark_pd_error_table, " quality.{table}_error ", "error_table", "quality.{table}_error"),
+        (user_config.spark_pd_error_table, "", "error_table", "{table}_error"),
+        (user_config.spark_pd_samples, "5", "samples", 5),
+        (user_config.spark_pd_samples_columns, " id , name,,id", "samples_columns", ("id", "name")),
+        (user_config.spark_pd_samples_columns, ["a, b", "c"], "samples_columns", ("a, b", "c")),
+        (user_config.spark_pd_samples_columns, "", "samples_columns", ()),
         (user_config.se_job_metadata, '{"dag": "orders",\n "task": "load"}', "job_metadata", '{"dag": "orders",\n "task": "load"}'),
         *(
             (URL, url, "url", url)
@@ -169,6 +176,12 @@ def test_good_values(name: str, value: Any, path: str, expected: Any) -> None:
         (user_config.spark_pd_mute, "0 22 * * 5 for 8h in Berlin", "'Berlin' is no time zone"),
         (user_config.spark_pd_mute, "0 22 * * 5 for ever", "'ever' is no duration"),
         (user_config.spark_pd_mutes_file, "dbfs:/mutes.yaml", "a file as Python opens it"),
+        *(
+            (user_config.spark_pd_error_table, value, "a name or path with {table} in it")
+            for value in ("errors", "{Table}_error", "{table}_{date}", "{table", "{{table}}", 5)
+        ),
+        *((user_config.spark_pd_samples, value, "a number of rows from 0 to 100") for value in (-1, 101, "some", 1.5)),
+        *((user_config.spark_pd_samples_columns, value, "names of columns") for value in (5, [1], None)),
         (user_config.spark_pd_environment, 2024, "text on one line; put a number in quotes"),
         (user_config.spark_pd_environment, "prod\nus", "text on one line"),
         *(

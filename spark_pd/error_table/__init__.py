@@ -1,0 +1,6 @@
+"""The error table: the rows that failed, beside the table that they were kept out of or that has them.
+
+outcome    what became of it in one run
+place      its name or path, from the target's
+writing    the rows to the table, whatever its format; never a failure of the job
+"""

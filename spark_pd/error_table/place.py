@@ -1,0 +1,52 @@
+"""Where the error table is: by a pattern, from the target's name or path. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PARTS = re.compile(r"`(?:[^`]|``)*`|[^.`]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A table's name or a folder's path, and the format to begin it with; None is the session's default."""
+
+    name: str
+    format: str | None = None
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a folder: names have no slash."""
+        return "/" in self.name
+
+
+def beside(pattern: str, target: Place) -> Place:
+    """The error table's place: `{table}` in the pattern is the target's own name, without catalog, schema or folder.
+
+    It is beside the target, unless the pattern says where: with a slash it is a path, with a dot a table's full name.
+    """
+    head, own, quoted = _split(target)
+    if "/" in pattern or (target.is_path and "." not in pattern):
+        return Place(f"{'' if '/' in pattern else head}{pattern.replace('{table}', own)}", target.format)
+    front, dot, last = pattern.rpartition(".")
+    name = last.replace("{table}", own)
+    if (quoted or target.is_path) and "`" not in last:
+        name = _quoted(name)
+    return Place(f"{front.replace('{table}', own)}{dot}{name}" if dot else f"{head}{name}", target.format)
+
+
+def _split(target: Place) -> tuple[str, str, bool]:
+    """What stands before the target's own name, that name, and whether it is in backticks."""
+    if target.is_path:
+        folder, slash, own = target.name.rstrip("/").rpartition("/")
+        return folder + slash, own, False
+    parts = _PARTS.findall(target.name)
+    last = parts[-1] if parts else target.name
+    quoted = last.startswith("`")
+    own = last[1:-1].replace("``", "`") if quoted else last
+    return "".join(f"{part}." for part in parts[:-1]), own, quoted
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
