@@ -16,7 +16,7 @@ from spark_pd.history.past import median
 CONSISTENCY = 0.6745
 """The 0.75 quantile of the standard normal distribution."""
 RELATIVE_FLOOR = 0.05
-"""Of the median: the least that counts as one sigma. A table that gets the same rows every day has a MAD of 0, and one row more is no news."""
+"""Of the median: the least that counts as one sigma. A table that gets as many rows every day has a MAD of 0, and one more is no news."""
 POINTS_FLOOR = 0.5
 """Percentage points: the same for percentages, whose median is mostly 0."""
 SAME_DAYS = 4
@@ -58,6 +58,4 @@ def baseline_of(
     values = sorted(value for _, value in (same if weekday else past))
     middle = median(values)
     mad = median(sorted(abs(value - middle) for value in values))
-    return Baseline(
-        median=middle, sigma=max(mad / CONSISTENCY, floor, relative_floor * abs(middle)), runs=len(values), weekday=weekday
-    )
+    return Baseline(median=middle, sigma=max(mad / CONSISTENCY, floor, relative_floor * abs(middle)), runs=len(values), weekday=weekday)

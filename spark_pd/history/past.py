@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -104,7 +105,7 @@ def bad_streak(runs: Sequence[PastRun]) -> tuple[PastRun, ...]:
 def flips(runs: Sequence[PastRun]) -> int:
     """How often a bad run follows a good one, or a good one a bad one. Runs that could not tell are passed over."""
     told = [run.bad for run in runs if run.bad is not None]
-    return sum(one != other for one, other in zip(told, told[1:], strict=False))
+    return sum(one != other for one, other in pairwise(told))
 
 
 def trend(values: Sequence[float]) -> float | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from spark_pd.history.past import PastRun
-from spark_pd.spark.tables import Table
+from spark_pd.spark.tables import Table, time_of
 
 NEEDED = ("subject", "started_at", "meta_dq_run_id", "status", "exact", "input_count", "error_count", "dropped_count", "rules", "decisions")
 
@@ -33,7 +32,8 @@ def past_runs(table: Table, subject: str, *, most: int) -> tuple[PastRun, ...]:
         columns.append(F.expr("transform(rules, r -> named_struct('name', r.name, 'share', r.failed_percentage))").alias("rules"))
     if "decisions" in there:
         columns.append(F.expr("transform(decisions, d -> named_struct('trigger', d.trigger, 'outcome', d.outcome))").alias("decisions"))
-    newest = frame.where(F.col("subject") == F.lit(subject)).select(*columns).orderBy(F.col("started_at").desc()).limit(most)
+    mine = frame.where((F.col("subject") == F.lit(subject)) & F.col("started_at").isNotNull())
+    newest = mine.select(*columns).orderBy(F.col("started_at").desc()).limit(most)
     return tuple(_past(row.asDict(recursive=True)) for row in newest.collect())
 
 
@@ -41,7 +41,7 @@ def _past(row: Mapping[str, Any]) -> PastRun:
     decisions = row.get("decisions") or ()
     return PastRun(
         run_id=row.get("meta_dq_run_id") or "",
-        started_at=datetime.fromtimestamp(row["started_at"] // 1_000_000, tz=timezone.utc).replace(microsecond=row["started_at"] % 1_000_000),
+        started_at=time_of(row["started_at"]),
         status=row.get("status") or "unknown",
         exact=bool(row.get("exact")),
         input_count=row.get("input_count"),

@@ -65,9 +65,7 @@ class Unusual:
         }
 
 
-def judge_unusual(
-    trigger: str, this: PastRun, history: History | None, limit: float
-) -> tuple[Outcome, str, tuple[Unusual, ...]]:
+def judge_unusual(trigger: str, this: PastRun, history: History | None, limit: float) -> tuple[Outcome, str, tuple[Unusual, ...]]:
     """What the trigger concludes of a run whose counts are known, why, and the values outside their range, the furthest first.
 
     limit: sigmas. Where there are too few earlier runs it is `none`, and `unknown` where they could not be read.

@@ -203,8 +203,8 @@ class _Reading:
             self.values["history_min_runs"] = runs
         else:
             self.mistakes.append(
-                f"{user_config.spark_pd_history_min_runs} is {least} and {user_config.spark_pd_history_runs} is {runs} (from {given.source}); "
-                "expected no more of the first than of the second"
+                f"{user_config.spark_pd_history_min_runs} is {least} and {user_config.spark_pd_history_runs} is {runs} "
+                f"(from {given.source}); expected no more of the first than of the second"
             )
 
     def settings(self) -> Settings:

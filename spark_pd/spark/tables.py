@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from pyspark.sql import functions as F
-
 logger = logging.getLogger("spark_pd.spark")
 
 DELTA = "delta"
@@ -49,7 +47,9 @@ class Table:
     format: such as `delta` or `parquet`. None: Delta where the session's catalog is Delta's, else the session's default.
     """
 
-    def __init__(self, spark: Any, name: str, *, format: str | None, columns: Sequence[TableColumn], partition_by: str | None = None) -> None:
+    def __init__(
+        self, spark: Any, name: str, *, format: str | None, columns: Sequence[TableColumn], partition_by: str | None = None
+    ) -> None:
         self.name = name
         self._spark = spark
         self._wanted = format
@@ -76,6 +76,23 @@ class Table:
             return self._spark.read.format(self._format()).load(self.name)
         except AnalysisException:
             return None  # no folder, or an empty one
+
+    def newest(self, equal: Mapping[str, str], *, least: tuple[str, int], by: str, most: int) -> list[dict[str, Any]]:
+        """The newest rows by the time in `by` that have these values, and in the column of `least` that or more. Empty without a table."""
+        from pyspark.sql import functions as F
+
+        frame = self.read()
+        if frame is None:
+            return []
+        wanted = F.col(least[0]) >= F.lit(least[1])
+        for name, value in equal.items():
+            wanted = wanted & (F.col(name) == F.lit(value))
+        # As a number: what a timestamp becomes in Python depends on the session's and the machine's time zones.
+        read = {"timestamp": "unix_micros({})"}
+        columns = [F.expr(read.get(each.type, "{}").format(_quoted(each.name))).alias(each.name) for each in self._columns]
+        rows = frame.where(wanted).select(*columns).orderBy(F.col(by).desc()).limit(most).collect()
+        times = [each.name for each in self._columns if each.type == "timestamp"]
+        return [row.asDict(recursive=True) | {name: time_of(row[name]) for name in times} for row in rows]
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append one row, a value for each column; make the table where there is none.
@@ -114,20 +131,19 @@ class Table:
 
     def _fitted(self, frame: Any, found: _Existing) -> Any:
         """The row with the columns that the table has, in its order; NULL for those that are not ours."""
+        from pyspark.sql import functions as F
+
         missing = [column.name for column in self._columns if column.name.casefold() not in found.types]
         if missing and not self._warned:
             self._warned = True
             logger.warning(
-                "%s lacks the columns %s, so they are left out; add them (ALTER TABLE ... ADD COLUMNS), or use Delta, which adds them itself",
+                "%s lacks the columns %s, so they are left out: add them (ALTER TABLE ... ADD COLUMNS); to a Delta table they are added",
                 self.name,
                 ", ".join(missing),
             )
         ours = {name.casefold(): name for name in frame.columns}
         return frame.select(
-            *(
-                (F.col(_quoted(ours[name])) if name in ours else F.lit(None)).cast(type).alias(name)
-                for name, type in found.types.items()
-            )
+            *((F.col(_quoted(ours[name])) if name in ours else F.lit(None)).cast(type).alias(name) for name, type in found.types.items())
         )
 
     def _found(self) -> _Existing | None:
@@ -154,6 +170,8 @@ class Table:
 
     def _frame(self, row: Mapping[str, Any]) -> Any:
         """One row. Times go as numbers and dates as texts: how a text becomes a time depends on the session's settings."""
+        from pyspark.sql import functions as F
+
         written = {"timestamp": "bigint", "date": "string"}
         schema = ", ".join(f"{_quoted(column.name)} {written.get(column.type, column.type)}" for column in self._columns)
         text = json.dumps({column.name: _plain(row[column.name]) for column in self._columns}, ensure_ascii=True, allow_nan=False)
@@ -161,10 +179,17 @@ class Table:
         read = {"timestamp": "timestamp_micros({})", "date": "CAST({} AS DATE)"}
         return one.select(
             *(
-                F.expr(read.get(column.type, "{}").format(f"row.{_quoted(column.name)}")).alias(column.name, metadata={"comment": column.doc})
+                F.expr(read.get(column.type, "{}").format(f"row.{_quoted(column.name)}")).alias(
+                    column.name, metadata={"comment": column.doc}
+                )
                 for column in self._columns
             )
         )
+
+
+def time_of(micros: int) -> datetime:
+    """The time so many microseconds after 1970 began, aware."""
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _plain(value: Any) -> Any:

@@ -29,8 +29,8 @@ class Ended:
     facts: RunFacts
     table_name: str
     """As the run was given it."""
-    decisions: tuple[Decision, ...]
-    deliveries: tuple[Delivery, ...]
+    decisions: tuple[Decision, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
     failure_class: str | None = None
 
 
@@ -118,9 +118,7 @@ def _summary(results: Sequence[RuleResult], given: Mapping[str, Rule]) -> list[d
     return [_named(each, given.get(each.name)) | {"failed_row_count": _text(each.failed_count)} for each in results] or None
 
 
-def _thresholds(
-    results: Sequence[RuleResult], given: Mapping[str, Rule], stats: RunStats | None
-) -> list[dict[str, str | None]] | None:
+def _thresholds(results: Sequence[RuleResult], given: Mapping[str, Rule], stats: RunStats | None) -> list[dict[str, str | None]] | None:
     reached = []
     for each in results:
         rule, rows = given.get(each.name), stats.input_count if stats is not None else None

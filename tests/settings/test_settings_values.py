@@ -48,6 +48,8 @@ def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> Non
         "failure": "critical",
         "error_drop_threshold": "error",
         "ignored_rules": "warning",
+        "unusual_volume": "warning",
+        "unusual_errors": "warning",
     }
     assert (settings.error_drop_threshold, settings.deadline, settings.region) == (100.0, 5.0, "us")
     assert (settings.strict, settings.on_config_error, settings.on_unknown) == (False, "raise", "log")
