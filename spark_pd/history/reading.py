@@ -19,12 +19,18 @@ def past_runs(table: Table, subject: str, *, most: int) -> tuple[PastRun, ...]:
 
     A table that lacks columns of ours, as one that spark-expectations made, gives runs without what they would say.
     """
+    newest = newest_runs(table, subject, most=most)
+    return () if newest is None else tuple(_past(row.asDict(recursive=True)) for row in newest.collect())
+
+
+def newest_runs(table: Table, subject: str, *, most: int) -> Any:
+    """Their rows as a DataFrame. None where there are none for sure."""
     frame = table.read()
     if frame is None:
-        return ()
+        return None
     there = {name.casefold() for name in frame.columns}
     if not {"subject", "started_at"} <= there:
-        return ()
+        return None
     # A number, since what a timestamp becomes in Python depends on the session's and the machine's time zones.
     columns = [F.expr("unix_micros(started_at)").alias("started_at")]
     columns += [F.col(name) for name in NEEDED[2:] if name in there and name not in ("rules", "decisions")]
@@ -33,8 +39,7 @@ def past_runs(table: Table, subject: str, *, most: int) -> tuple[PastRun, ...]:
     if "decisions" in there:
         columns.append(F.expr("transform(decisions, d -> named_struct('trigger', d.trigger, 'outcome', d.outcome))").alias("decisions"))
     mine = frame.where((F.col("subject") == F.lit(subject)) & F.col("started_at").isNotNull())
-    newest = mine.select(*columns).orderBy(F.col("started_at").desc()).limit(most)
-    return tuple(_past(row.asDict(recursive=True)) for row in newest.collect())
+    return mine.select(*columns).orderBy(F.col("started_at").desc()).limit(most)
 
 
 def _past(row: Mapping[str, Any]) -> PastRun:

@@ -17,6 +17,8 @@ from spark_pd.model import AlertState, DeliveryStatus
 
 WAITS = timedelta(days=8)
 """How long an alert may come out of some machine's outbox: its time to live, 7 days, and a day for clocks that differ."""
+DEAD = timedelta(days=15)
+"""How long a run without an end may still page: whoever finds it dead tells of it, and that alert may wait in turn."""
 SURE = timedelta(days=7)
 """How long an accepted resolve is believed. After it one goes out again: a run that could write nothing at all may have paged meanwhile."""
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -69,7 +71,7 @@ def standing(entries: Sequence[Entry], key: str, *, but: str, now: datetime) -> 
     newest = max(about, key=lambda entry: (entry.memories[key].run_started_at or _LONG_AGO, entry.at))
     told = newest.told.get(key, Told())
     over = {entry.run_id for entry in ended}
-    under_way = [e.run_id for e in others if e.event == "began" and e.run_id not in over and e.at > now - WAITS]
+    under_way = [e.run_id for e in others if e.event == "began" and e.run_id not in over and e.at > now - DEAD]
     doubt = None
     if under_way:
         doubt = f"the run {under_way[0]} began and has not written down its end"

@@ -28,8 +28,7 @@ def judged(trigger, history, limit=3.5, **fields):
 # ---- the baseline ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_baseline_is_iglewicz_and_hoaglin_s():
-    """Their own example: of 2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3 the last two are outliers, with scores of about 26.5 and 27."""
+def test_the_score_is_iglewicz_and_hoaglin_s_modified_z():
     values = [2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3]
     found = baseline_of([(T0 - timedelta(hours=n), v) for n, v in enumerate(values)], T0, least=7, floor=0, relative_floor=0)
     assert found is not None
