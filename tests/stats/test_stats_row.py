@@ -102,7 +102,8 @@ def test_a_run_s_row_is_spark_expectations_and_ours():
         "failure": None,
         "failure_class": None,
         "rules": [
-            {"name": "tens", "status": "failed", "failed_count": 10, "failed_percentage": 10.0, "observed": None, "judged_on": None, **rule},
+            {"name": "tens", "status": "failed", "failed_count": 10, "failed_percentage": 10.0, "observed": None, "judged_on": None,
+             **rule},
             {"name": "rows", "status": "passed", "failed_count": None, "failed_percentage": None, "observed": "90", "judged_on": "target",
              **aggregate},
         ],

@@ -246,7 +246,8 @@ from spark_pd.sandbox import Sandbox
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 spark.sparkContext.setLogLevel("OFF")
 with Sandbox() as sandbox:
-    monitor = spark_pd.install(spark, {**sandbox.config, "spark.pd.stats.table": sys.argv[1] + "/stats", "spark.pd.outbox.path": sys.argv[1]})
+    folder = sys.argv[1]
+    monitor = spark_pd.install(spark, {**sandbox.config, "spark.pd.stats.table": folder + "/stats", "spark.pd.outbox.path": folder})
     try:
         with monitor.run("orders") as run:
             run.check(spark.range(10)).write.format("noop").mode("overwrite").save()
