@@ -73,7 +73,9 @@ class Table:
         if not self.is_path:
             return self._spark.table(self.name) if self._spark.catalog.tableExists(self.name) else None
         try:
-            return self._spark.read.format(self._format()).load(self.name)
+            frame = self._spark.read.format(self._format()).load(self.name)
+            _ = frame.schema  # Connect looks for the folder now only
+            return frame
         except AnalysisException:
             return None  # no folder, or an empty one
 

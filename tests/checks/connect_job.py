@@ -235,7 +235,7 @@ def stats_table(spark: Any, monitor: Any, folder: str) -> Any:
             with paging.run("numbers", rules=RULES) as run:
                 save(run.check(rows), f"{folder}/numbers")
             told.append([[d.alert.trigger, d.alert.state, d.status] for d in run.deliveries])
-    rows = spark.read.parquet(f"{folder}/stats").orderBy("started_at").collect()
+    rows = spark.read.parquet(f"{folder}/stats").orderBy("started_at").select("input_count", "dropped_count", "exact", "rules").collect()
     return {"told": told, "rows": [[row.input_count, row.dropped_count, row.exact, row.rules[0].failed_count] for row in rows]}
 
 
