@@ -90,23 +90,24 @@ class RunRecord:
 
     def history(self) -> History:
         """The subject's earlier runs, as they were when the run began."""
+        if self._past is None or self._over:
+            return History(unknown="Spark was not asked")
         try:
-            assert self._past is not None
-            return self._past.result(0.0 if self._over else READ_SECONDS)
+            return self._past.result(READ_SECONDS)
         except Exception as error:
-            reason = "Spark was not asked" if self._over else type(error).__name__
+            reason = type(error).__name__
             logger.warning("%s: the history could not be read, so nothing is unusual: %s", self._records.stats.name, reason)
-            return History(unknown=reason, most=self._records.most, least=self._records.least)
+            return History(unknown=reason)
 
     def end(self, ended: Ended) -> None:
         """Write the run's row, and what is remembered of its incidents. Once."""
         if self._over:
             return
         self._over = True
-        until = time.monotonic() + APPEND_SECONDS
+        until, state = time.monotonic() + APPEND_SECONDS, self.state
         row = Call(lambda: self._records.stats.append(row_of(ended)), name="stats")
-        if self.state is not None:
-            self.state.finish(ended.deliveries)
+        if state is not None:
+            self._wait(lambda: state.finish(ended.deliveries))
         self._wait(lambda: row.result(until - time.monotonic()))
 
     def give_up(self, why: str) -> None:

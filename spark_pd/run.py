@@ -240,8 +240,6 @@ class Run:
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
         facts = self._facts(status, unknown, failure, failed)
-        if self._record is not None:
-            facts = replace(facts, history=self._record.history())
         self._decide(facts)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late
@@ -253,6 +251,8 @@ class Run:
 
     def _decide(self, facts: RunFacts) -> None:
         """Settle decisions and alerts."""
+        if self._record is not None:
+            facts = replace(facts, history=self._record.history())
         self.decisions = decide(facts, self._plan.policy)
         alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
         self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order))
