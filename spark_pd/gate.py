@@ -52,6 +52,10 @@ class Gate:
         self._died = died
         self._clock = clock
 
+    def remembering(self, store: StateStore) -> Gate:
+        """The same gate with another store. Where there is no policy, nothing is remembered there either."""
+        return Gate(self._dispatcher, policy=self._policy, store=store, mutes=self._mutes, died=self._died, clock=self._clock)
+
     def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
         """When a run that starts `at` this time does so in the order of runs: then, or just after the newest that has given its verdict.
 
@@ -112,7 +116,7 @@ class Gate:
                     now=now,
                     muted=muted.get(verdict.dedup_key),
                     known=known,
-                    durable=durable,
+                    durable=durable and verdict.dedup_key not in held.doubts,
                 )
                 for verdict in verdicts
             ]
@@ -190,6 +194,7 @@ class _Nothing:
 
     known = False
     memories: Mapping[str, Memory] = {}
+    doubts: Mapping[str, str] = {}
 
     def save(self, memories: object) -> bool:
         return False

@@ -58,6 +58,10 @@ class Held(Protocol):
     def memories(self) -> Mapping[str, Memory]:
         """By dedup key; a key of which nothing is remembered is not in it."""
 
+    @property
+    def doubts(self) -> Mapping[str, str]:
+        """Of a durable store: why an incident may be open though nothing is remembered to be, by dedup key. Its resolve goes out."""
+
     def save(self, memories: Iterable[Memory]) -> bool:
         """Remember these from now on. Whether that could be done; where somebody else changed them meanwhile, it could not."""
 

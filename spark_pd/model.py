@@ -180,8 +180,9 @@ class Subject:
     scope: str | None = None
     job: str | None = None
 
-    def dedup_key(self, trigger: str) -> str:
-        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
+    @property
+    def prefix(self) -> str:
+        """What all its dedup keys begin with: `spark_pd/prod/sales/sales.orders`. Two subjects never have the same."""
 
         def part(value: str | None) -> str:
             """A name as it stands between two slashes."""
@@ -195,7 +196,11 @@ class Subject:
             parts.append(f"scope={part(self.scope)}")
         if self.job is not None:
             parts.append(f"job={part(self.job)}")
-        key = "/".join([*parts, trigger])
+        return "/".join(parts)
+
+    def dedup_key(self, trigger: str) -> str:
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
+        key = f"{self.prefix}/{trigger}"
         if len(key) <= DEDUP_KEY_LIMIT:
             return key
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -28,13 +28,14 @@ from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
-from spark_pd.state import state_of
+from spark_pd.state import place_of, state_of
 from spark_pd.triggers import LIFECYCLE, TriggerPolicy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from spark_pd.checks.checked import Checked
+    from spark_pd.record import Records
 
 _log = logging.getLogger("spark_pd")
 P = ParamSpec("P")
@@ -122,12 +123,14 @@ class Monitor:
             error_drop_threshold=settings.error_drop_threshold,
             page_on_unknown=settings.on_unknown == "page",
             changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
+            limit=settings.limit,
         )
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
         channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
         self._gate = self._gated(channel, outbox)
+        self._records = self._recorded(channel, outbox)
         self._guard = Guard(
             watching=settings.enabled,
             markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
@@ -169,6 +172,23 @@ class Monitor:
         state = state_of(outbox, channel.address)
         died = functools.partial(died_since, outbox.folder, channel.name)
         return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
+
+    def _recorded(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Records | None:
+        """The stats table and what is beside it, where there is one."""
+        settings = self._settings
+        if settings.stats_table is None:
+            return None
+        from spark_pd.record import Records
+
+        return Records.of(
+            self._spark,
+            settings.stats_table,
+            format=settings.stats_format,
+            place=place_of(channel.address()) if settings.enabled else None,
+            local=None if outbox is None else state_of(outbox, channel.address),
+            most=settings.history_runs,
+            least=settings.history_min_runs,
+        )
 
     def _outbox(self) -> Outbox | None:
         if not self._settings.enabled:
@@ -233,7 +253,9 @@ class Monitor:
             job_metadata=self._settings.job_metadata,
             links=self._links,
         )
-        return Run(plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard)
+        return Run(
+            plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard, records=self._records
+        )
 
     def with_expectations(
         self,

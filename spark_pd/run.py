@@ -7,7 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
 from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
 from spark_pd.rules import source_of
+from spark_pd.stats import Ended
 from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide, named
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from spark_pd.checks.checked import Checked, Found
     from spark_pd.gate import Gate, Passage
+    from spark_pd.record import Records, RunRecord
 
 _log = logging.getLogger("spark_pd.run")
 
@@ -52,10 +54,13 @@ class RunPlan:
 class Run:
     """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
 
-    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate, guard: Guard | None = None) -> None:
+    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate, guard: Guard | None = None, records: Records | None = None) -> None:
+        self.run_id = str(uuid.uuid4())
         self._plan = plan
         self._checker = checker
-        self._gate = gate
+        self._record: RunRecord | None = None if records is None else records.of_run(plan.subject, self.run_id)
+        self._gate = gate if self._record is None or self._record.state is None else gate.remembering(self._record.state)
+        self._ended: Ended | None = None
         self._guard = guard or Guard()
         self._process = os.getpid()
         self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
@@ -67,7 +72,6 @@ class Run:
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._passages: list[Passage] = []
         self._started_at = self._ended_at = self._order = _now()
-        self.run_id = str(uuid.uuid4())
         self.stats: RunStats | None = None
         self.decisions: tuple[Decision, ...] = ()
         self.alerts: tuple[Alert, ...] = ()
@@ -90,6 +94,8 @@ class Run:
             raise UsageError(f"the run of {self.table} was entered before; make a new one with monitor.run for each block")
         self._state = "open"
         self._started_at = _now()
+        if self._record is not None:
+            self._record.begin()
         self._order = self._gate.begin(self._plan.subject, self._plan.policy.on, self._started_at)
         self._process = os.getpid()
         with self._guard.held():
@@ -123,6 +129,7 @@ class Run:
                 self.settle()
                 self._guard.closed(self)
             self._write_error_table()
+            self._write_down()
             raise failure
         result: DataFrame = checked.df
         return result
@@ -164,6 +171,7 @@ class Run:
         finally:
             if self._checked is not None:
                 self._checked.close()
+        self._write_down()
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
@@ -206,6 +214,8 @@ class Run:
         if not self._unjudged.acquire(blocking=False):
             return False
         self._state = "judged"
+        if self._record is not None:
+            self._record.give_up(why)
         if self._checked is not None:
             self.stats = self._counted(self._checked.unknown(why), status)
         self._ended_at = _now()
@@ -242,11 +252,20 @@ class Run:
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
-        self._decide(self._facts(status, unknown, failure, failed))
+        facts = self._facts(status, unknown, failure, failed)
+        self._decide(facts)
+        self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late
+
+    def _write_down(self) -> None:
+        """Append the run's row, once its alerts were told. SIGTERM does not wait for it."""
+        if self._record is not None and self._ended is not None:
+            self._record.end(replace(self._ended, decisions=self.decisions, deliveries=self.deliveries))
 
     def _decide(self, facts: RunFacts) -> None:
         """Settle decisions and alerts."""
+        if self._record is not None:
+            facts = replace(facts, history=self._record.history())
         self.decisions = decide(facts, self._plan.policy)
         alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
         self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order))

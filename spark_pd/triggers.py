@@ -7,12 +7,15 @@ exactly, as good; errored, cancelled and unknown runs close nothing; an empty in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
+from spark_pd.history.past import History, PastRun
+from spark_pd.history.unusual import ERRORS, NO_HISTORY, VOLUME, Unusual, judge_unusual
 from spark_pd.model import Alert, AlertState, Decision, Link, Outcome, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
 from spark_pd.rules import NO_RULES
 
@@ -32,6 +35,8 @@ class TriggerPolicy:
     page_on_unknown: bool = False
     changes: frozenset[str] = frozenset()
     """Triggers whose alerts are changes: they open and close nothing."""
+    limit: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({VOLUME: 3.5, ERRORS: 3.5}))
+    """Sigmas from which on a run is unusual, by trigger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class RunFacts:
     links: tuple[Link, ...] = ()
     previous: Subject | None = None
     """What the table was called before: its incidents are closed under that name."""
+    history: History | None = None
+    """The subject's earlier runs. None where there is no stats table."""
 
 
 # ---- decisions -----------------------------------------------------------------------------------------------------------------
@@ -152,12 +159,43 @@ def _ignored_rules(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str
     return "good", "no rule with action ignore failed"
 
 
+def _unusual(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> tuple[Outcome, str, tuple[Unusual, ...]]:
+    """What the history says of the run, with the values outside their range."""
+    if facts.history is None:
+        return "none", NO_HISTORY, ()
+    cannot = _counts_needed(facts)
+    stats = facts.stats
+    # An empty input is the most unusual volume of all.
+    if stats is None or (cannot and stats.input_count != 0):
+        return *(cannot or ("none", "the run checked nothing")), ()
+    this = PastRun(
+        run_id=facts.run_id,
+        started_at=facts.started_at,
+        status=facts.status,
+        input_count=stats.input_count,
+        error_count=stats.error_count,
+        dropped_count=stats.dropped_count,
+        rules={r.name: r.failed_percentage for r in stats.rules if r.failed_percentage is not None},
+    )
+    return judge_unusual(trigger, this, facts.history, policy.limit[trigger])
+
+
+def _unusual_volume(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    return _unusual(facts, policy, VOLUME)[:2]
+
+
+def _unusual_errors(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    return _unusual(facts, policy, ERRORS)[:2]
+
+
 TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]] = {
     "start": _start,
     "completion": _completion,
     "failure": _failure,
     "error_drop_threshold": _error_drop_threshold,
     "ignored_rules": _ignored_rules,
+    VOLUME: _unusual_volume,
+    ERRORS: _unusual_errors,
 }
 
 
@@ -166,7 +204,7 @@ def decide(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]:
     decisions = []
     for trigger, judge in TRIGGERS.items():
         outcome, reason = judge(facts, policy)
-        if not policy.on[trigger]:
+        if not policy.on.get(trigger, False):
             outcome, reason = "none", f"switched off (spark.pd.on.{trigger}); it would have been {outcome}: {reason}"
         elif outcome == "good" and facts.status != "passed":
             reason = f"{reason}; nothing is closed, since the run {_ended(facts.status)}"
@@ -229,6 +267,8 @@ def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str
         if stats is not None and stats.output_count is not None:
             return f"run completed: {stats.output_count:,} rows written of {stats.input_count:,}"
         return "run completed"
+    if decision.trigger in (VOLUME, ERRORS):
+        return f"had unusual {'volume' if decision.trigger == VOLUME else 'errors'}: {decision.reason}"
     if facts.failed_rules:
         return f"stopped by {_plural(len(facts.failed_rules), 'rule')} with action fail: {named(facts.failed_rules)}"
     return f"failed: {decision.reason}" if decision.trigger == "failure" else decision.reason
@@ -275,6 +315,10 @@ def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str) 
     }
     if trigger == "error_drop_threshold":
         details["error_drop_threshold"] = policy.error_drop_threshold
+    if trigger in (VOLUME, ERRORS):
+        details["unusual"] = [each.details() for each in _unusual(facts, policy, trigger)[2][:RULES_IN_DETAILS]] or None
+    if facts.history is not None:
+        details |= facts.history.details()
     if stats is not None:
         counts = ("input_count", "error_count", "dropped_count", "output_count")
         percentages = ("error_percentage", "output_percentage", "success_percentage", "error_drop_percentage")

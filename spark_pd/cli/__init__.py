@@ -8,6 +8,7 @@ import click
 
 from spark_pd.cli.demo import demo
 from spark_pd.cli.exec import exec_
+from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
 from spark_pd.cli.sandbox import sandbox
@@ -46,6 +47,7 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(validate)
+main.add_command(history)
 main.add_command(send)
 main.add_command(check_key)
 main.add_command(exec_)

@@ -70,7 +70,7 @@ def verdicts_at_end(
         trigger = decision.trigger
         if facts.subject.dedup_key(trigger) in told:
             continue
-        if not triggers.on[trigger] and facts.status == "passed":
+        if not triggers.on.get(trigger, False) and facts.status == "passed":
             closing = alert_when_switched_off(facts, triggers, trigger)
             verdicts.append(_verdict(facts, started_at, trigger, "none", closing, switched_off=True))
         elif decision.outcome == "unknown":

@@ -56,6 +56,7 @@ def load_settings(
     reading.take_other_secrets()
     reading.refuse_other_hosts()
     reading.refuse_sending_nothing()
+    reading.refuse_too_short_a_history()
 
     mistakes = [mistake for source in sources for mistake in source.mistakes] + reading.mistakes
     if mistakes:
@@ -191,6 +192,20 @@ class _Reading:
             f"{given.name} (from {given.source}) is 0, which leaves alerts in the outbox; that needs {user_config.spark_pd_outbox_path} "
             f"beside it, so the deadline is {setting.default:g} s; set that path, and have `spark-pd outbox replay` send what is there"
         )
+
+    def refuse_too_short_a_history(self) -> None:
+        """A baseline of no more than `runs` runs cannot take more than those."""
+        runs, least = self.values.get("history_runs"), self.values.get("history_min_runs")
+        if runs is None or least is None or least <= runs:
+            return
+        given = self.origins.get("history_min_runs")
+        if given is None:
+            self.values["history_min_runs"] = runs
+        else:
+            self.mistakes.append(
+                f"{user_config.spark_pd_history_min_runs} is {least} and {user_config.spark_pd_history_runs} is {runs} "
+                f"(from {given.source}); expected no more of the first than of the second"
+            )
 
     def settings(self) -> Settings:
         """The value that all this makes."""

@@ -13,17 +13,13 @@ from spark_pd.settings.table import SETTINGS, Setting
 OURS = "spark.pd."
 PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
-# The listener's, those of the history, and the watch's.
+# The listener's, and the watch's.
 _LATER_TRIGGERS = (
     *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure"),
-    *("unusual_volume", "unusual_errors"),
     "late",
 )
 # Names that the contract has and this version does not act on yet.
-_LATER = (
-    user_config.spark_pd_stats_table,
-    *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
-)
+_LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
 CONSTANTS: Mapping[str, str] = MappingProxyType(
     {constant: name for constant, name in vars(user_config).items() if isinstance(name, str) and name.startswith(PREFIXES)}
 )

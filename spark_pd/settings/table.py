@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What the settings know of a trigger: the name of its switch in spark-expectations, and its defaults."""
+    """What the settings know of a trigger: the name of its switch, where it has one in spark-expectations that one, and its defaults."""
 
     switch: str
     on: bool
@@ -64,12 +64,16 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
         "failure": Trigger(names.se_notifications_on_fail, True, "critical"),
         "error_drop_threshold": Trigger(names.se_notifications_on_error_drop_exceeds_threshold_breach, False, "error"),
         "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
+        "unusual_volume": Trigger(names.spark_pd_on_unusual_volume, False, "warning"),
+        "unusual_errors": Trigger(names.spark_pd_on_unusual_errors, False, "warning"),
     }
 )
 
 NOTIFY = ("always", "change", "never")
 # start and completion are nothing bad: there is no row of bad runs to wait for.
-JUDGED = ("failure", "error_drop_threshold", "ignored_rules")
+JUDGED = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors")
+USUAL = ("unusual_volume", "unusual_errors")
+OUTLIER = 3.5  # sigmas; Iglewicz and Hoaglin, see history/baseline.py
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -151,7 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
     *(
         Setting(
             name=trigger.switch,
-            also=(f"spark.pd.on.{name}",),
+            also=tuple({f"spark.pd.on.{name}"} - {trigger.switch}),
             field=f"on.{name}",
             kind=Switch(),
             default=trigger.on,
@@ -231,6 +235,44 @@ SETTINGS: tuple[Setting, ...] = (
         kind=LocalPath("a file", "mutes.yaml"),
         default=None,
         doc="A YAML file of mutes, read whenever an alert is about to go out.",
+    ),
+    Setting(
+        name=names.spark_pd_stats_table,
+        field="stats_table",
+        kind=Text(),
+        default=None,
+        doc="The table, or with a slash in its name the folder, that gets a row for each run. Unset: none, and no history.",
+    ),
+    Setting(
+        name=names.spark_pd_stats_format,
+        field="stats_format",
+        kind=Text(),
+        default=None,
+        doc="The stats table's format. Unset: Delta where the session's catalog is Delta's, else the session's default.",
+    ),
+    Setting(
+        name=names.spark_pd_history_runs,
+        field="history_runs",
+        kind=Count(3, 1000, "a number of runs"),
+        default=30,
+        doc="The last exact runs that say what is usual.",
+    ),
+    Setting(
+        name=names.spark_pd_history_min_runs,
+        field="history_min_runs",
+        kind=Count(3, 1000, "a number of runs"),
+        default=7,
+        doc="The exact runs that it takes before anything is unusual; no more than spark.pd.history.runs.",
+    ),
+    *(
+        Setting(
+            name=f"spark.pd.limit.{name}",
+            field=f"limit.{name}",
+            kind=Number(0.1, 1000, "a number of sigmas"),
+            default=OUTLIER,
+            doc=f"How many sigmas from the median of earlier runs {name} takes to fire.",
+        )
+        for name in USUAL
     ),
     Setting(
         name=names.spark_pd_environment,

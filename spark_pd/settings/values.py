@@ -47,6 +47,12 @@ class Settings:
     """Of every known trigger."""
     after: Mapping[str, int] = field(default_factory=_none, hash=False)
     """Bad runs in a row before the first page, of every trigger that judges a run."""
+    limit: Mapping[str, float] = field(default_factory=_none, hash=False)
+    """Sigmas, of the triggers that compare a run with its history."""
+    stats_table: str | None = DEFAULTS["stats_table"]
+    stats_format: str | None = DEFAULTS["stats_format"]
+    history_runs: int = DEFAULTS["history_runs"]
+    history_min_runs: int = DEFAULTS["history_min_runs"]
     after_unknown: int = DEFAULTS["after_unknown"]
     cooldown: float = DEFAULTS["cooldown"]
     """Seconds."""
@@ -88,7 +94,7 @@ class Settings:
     """Where each setting that is no default came from, by its name."""
 
     def __post_init__(self) -> None:
-        for name in ("on", "severity", "notify", "after"):
+        for name in ("on", "severity", "notify", "after", "limit"):
             defaults = {path.partition(".")[2]: default for path, default in DEFAULTS.items() if path.startswith(f"{name}.")}
             object.__setattr__(self, name, MappingProxyType(defaults | dict(getattr(self, name))))
         object.__setattr__(self, "error_table", self.error_table or DEFAULTS["error_table"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +31,21 @@ def active_session() -> Any:
                 session = ConnectSession.getActiveSession()  # type: ignore[assignment]
     if session is None:
         raise UsageError("spark_pd.install found no active SparkSession; give it one: spark_pd.install(spark)")
+    return session
+
+
+def local_session(conf: Mapping[str, str]) -> Any:
+    """The session of a command at a shell: on this machine, unless `conf` or the environment say otherwise. One that is active is taken."""
+    if (active := SparkSession.getActiveSession()) is not None:
+        return active
+    builder = SparkSession.builder.appName("spark-pd")
+    for name, value in {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", **conf}.items():
+        builder = builder.config(name, value)
+    if "spark.master" not in conf and "spark.remote" not in conf and not {"MASTER", "SPARK_REMOTE"} & os.environ.keys():
+        builder = builder.master("local[*]")
+    session = builder.getOrCreate()
+    if not is_connect(session):
+        session.sparkContext.setLogLevel("OFF")
     return session
 
 

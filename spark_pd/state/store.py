@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from spark_pd.memory import Memory
 from spark_pd.model import DEDUP_KEY_LIMIT, Address
@@ -147,6 +148,8 @@ class FileStateStore:
 class FileHold:
     """Memories of a `FileStateStore`, while they are held."""
 
+    doubts: Mapping[str, str] = MappingProxyType({})  # it never says for sure that nothing is open
+
     def __init__(self, store: FileStateStore, files: Mapping[str, Path], *, readable: bool) -> None:
         self._store = store
         self._files = files
@@ -182,11 +185,11 @@ class FileHold:
         return saved
 
 
+def place_of(address: Address) -> str:
+    """Where alerts go, in words that hold no key."""
+    return f"{address.endpoint} {address.reference or address.fingerprint or ''}"
+
+
 def state_of(outbox: Outbox, address: Callable[[], Address]) -> FileStateStore:
     """The state in an outbox, for the alerts that go to `address`: those of another team's key are other incidents. No I/O."""
-
-    def place() -> str:
-        to = address()
-        return f"{to.endpoint} {to.reference or to.fingerprint or ''}"
-
-    return FileStateStore(outbox.folder / "state", place=place)
+    return FileStateStore(outbox.folder / "state", place=lambda: place_of(address()))

@@ -257,6 +257,21 @@ def kept(spark: Any, run: Any) -> Any:
     return [outcome.written, outcome.rows, outcome.exact, len(rows), sum(len(row[0]) for row in rows)]
 
 
+@scenario
+def stats_table(spark: Any, monitor: Any, folder: str) -> Any:
+    """A row for each run, and a state that says when nothing is open."""
+    told = []
+    with Sandbox() as pagerduty:
+        config = {**pagerduty.config, "spark.pd.on.error_drop_threshold": True, "spark.expectations.notifications.error.drop.threshold": 5}
+        for rows in (numbers(spark), *[numbers(spark).filter("id % 10 <> 0")] * 2):
+            paging = spark_pd.install(spark, {**config, "spark.pd.stats.table": f"{folder}/stats"})
+            with paging.run("numbers", rules=RULES) as run:
+                save(run.check(rows), f"{folder}/numbers")
+            told.append([[d.alert.trigger, d.alert.state, d.status] for d in run.deliveries])
+    rows = spark.read.parquet(f"{folder}/stats").orderBy("started_at").select("input_count", "dropped_count", "exact", "rules").collect()
+    return {"told": told, "rows": [[row.input_count, row.dropped_count, row.exact, row.rules[0].failed_count] for row in rows]}
+
+
 def main(url: str, folder: str) -> None:
     from pyspark.sql import SparkSession
 

@@ -224,3 +224,14 @@ def test_an_incident_opens_and_closes(found):
     assert incident["opened"][0][1].endswith("numbers/error_drop_threshold")
     assert (incident["open"], incident["statuses"]) == (0, ["resolved"])
     assert set(incident["deliveries"]) == {"sent"}
+
+
+def test_each_run_has_its_row_in_the_stats_table_and_a_second_good_run_sends_nothing(found):
+    assert found["stats_table"] == {
+        "told": [
+            [["error_drop_threshold", "firing", "sent"], ["failure", "resolved", "sent"]],
+            [["failure", "resolved", "suppressed"], ["error_drop_threshold", "resolved", "sent"]],
+            [["failure", "resolved", "suppressed"], ["error_drop_threshold", "resolved", "suppressed"]],
+        ],
+        "rows": [[1000, 100, True, 100], [900, 0, True, 0], [900, 0, True, 0]],
+    }

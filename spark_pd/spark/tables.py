@@ -1,0 +1,223 @@
+"""A table of our own: rows are appended one by one and read again, in whatever format or catalog it is.
+
+The row is made in the JVM from one literal, so no Python worker starts, and classic Spark and Connect are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+logger = logging.getLogger("spark_pd.spark")
+
+DELTA = "delta"
+DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+ATTEMPTS = 4
+"""Of an append. Two that create the table at once, or change a Delta table's schema at once, conflict; appends alone never do."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """One column: its name, its type as SQL has it, and what it holds."""
+
+    name: str
+    type: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Existing:
+    """What is there already."""
+
+    types: Mapping[str, Any]
+    """Spark's type of each column, by its name in lower case and in the table's order."""
+    format: str | None
+
+
+class Table:
+    """A table by its name, or the folder of one where the name has a slash. Its methods raise what Spark raises.
+
+    format: such as `delta` or `parquet`. None: Delta where the session's catalog is Delta's, else the session's default.
+    """
+
+    def __init__(
+        self, spark: Any, name: str, *, format: str | None, columns: Sequence[TableColumn], partition_by: str | None = None
+    ) -> None:
+        self.name = name
+        self._spark = spark
+        self._wanted = format
+        self._columns = tuple(columns)
+        self._partition_by = partition_by
+        self._existing: _Existing | None = None
+        self._warned = False
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r})"
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the name is a folder's."""
+        return "/" in self.name
+
+    def read(self) -> Any:
+        """The table as a DataFrame. None where there is none yet."""
+        from pyspark.errors import AnalysisException
+
+        if not self.is_path:
+            return self._spark.table(self.name) if self._spark.catalog.tableExists(self.name) else None
+        try:
+            frame = self._spark.read.format(self._format()).load(self.name)
+            _ = frame.schema  # Connect looks for the folder now only
+            return frame
+        except AnalysisException:
+            return None  # no folder, or an empty one
+
+    def newest(self, equal: Mapping[str, str], *, least: tuple[str, int], by: str, most: int) -> list[dict[str, Any]]:
+        """The newest rows by the time in `by` that have these values, and in the column of `least` that or more. Empty without a table."""
+        from pyspark.sql import functions as F
+
+        frame = self.read()
+        if frame is None:
+            return []
+        wanted = F.col(least[0]) >= F.lit(least[1])
+        for name, value in equal.items():
+            wanted = wanted & (F.col(name) == F.lit(value))
+        # As a number: what a timestamp becomes in Python depends on the session's and the machine's time zones.
+        read = {"timestamp": "unix_micros({})"}
+        columns = [F.expr(read.get(each.type, "{}").format(_quoted(each.name))).alias(each.name) for each in self._columns]
+        rows = frame.where(wanted).select(*columns).orderBy(F.col(by).desc()).limit(most).collect()
+        times = [each.name for each in self._columns if each.type == "timestamp"]
+        return [row.asDict(recursive=True) | {name: time_of(row[name]) for name in times} for row in rows]
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Append one row, a value for each column; make the table where there is none.
+
+        A Delta table gets the columns that it lacks. Elsewhere they are left out, with one warning.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._append(row)
+                return
+            except Exception as error:
+                if attempt == ATTEMPTS or _is_stopped(self._spark):
+                    raise
+                logger.debug("%s: append %d of %d: %s", self.name, attempt, ATTEMPTS, type(error).__name__)
+                self._existing = None  # somebody else may have made or changed it meanwhile
+                time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        frame, found = self._frame(row), self._found()
+        format = self._format() if found is None or found.format is None else found.format
+        writer = frame.write.mode("append").format(format)
+        if format == DELTA:
+            writer = writer.option("mergeSchema", "true")
+        elif found is not None:
+            frame = self._fitted(frame, found)
+            if not self.is_path:
+                frame.write.mode("append").insertInto(self.name)
+                return
+            writer = frame.write.mode("append").format(format)
+        if self._partition_by is not None and (self.is_path or found is None):
+            writer = writer.partitionBy(self._partition_by)
+        if self.is_path:
+            writer.save(self.name)
+        else:
+            writer.saveAsTable(self.name)
+
+    def _fitted(self, frame: Any, found: _Existing) -> Any:
+        """The row with the columns that the table has, in its order; NULL for those that are not ours."""
+        from pyspark.sql import functions as F
+
+        missing = [column.name for column in self._columns if column.name.casefold() not in found.types]
+        if missing and not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s lacks the columns %s, so they are left out: add them (ALTER TABLE ... ADD COLUMNS); to a Delta table they are added",
+                self.name,
+                ", ".join(missing),
+            )
+        ours = {name.casefold(): name for name in frame.columns}
+        return frame.select(
+            *((F.col(_quoted(ours[name])) if name in ours else F.lit(None)).cast(type).alias(name) for name, type in found.types.items())
+        )
+
+    def _found(self) -> _Existing | None:
+        if self._existing is None:
+            there = self.read()
+            if there is not None:
+                types = {field.name.casefold(): field.dataType for field in there.schema.fields}
+                self._existing = _Existing(types, self._format() if self.is_path else self._provider())
+        return self._existing
+
+    def _provider(self) -> str | None:
+        """The format of a table that is there, as its catalog tells it."""
+        for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect():
+            if row[0] == "Provider":
+                return str(row[1]).casefold()
+        return None
+
+    def _format(self) -> str:
+        if self._wanted is None:
+            conf = self._spark.conf
+            delta = conf.get("spark.sql.catalog.spark_catalog", None) == DELTA_CATALOG
+            self._wanted = DELTA if delta else str(conf.get("spark.sql.sources.default", "parquet"))
+        return self._wanted.casefold()
+
+    def _frame(self, row: Mapping[str, Any]) -> Any:
+        """One row. Times go as numbers and dates as texts: how a text becomes a time depends on the session's settings."""
+        from pyspark.sql import functions as F
+
+        written = {"timestamp": "bigint", "date": "string"}
+        schema = ", ".join(f"{_quoted(column.name)} {written.get(column.type, column.type)}" for column in self._columns)
+        text = json.dumps({column.name: _plain(row[column.name]) for column in self._columns}, ensure_ascii=True, allow_nan=False)
+        one = self._spark.range(0, 1, 1, 1).select(F.from_json(F.lit(text), schema, {"mode": "FAILFAST"}).alias("row"))
+        read = {"timestamp": "timestamp_micros({})", "date": "CAST({} AS DATE)"}
+        return one.select(
+            *(
+                F.expr(read.get(column.type, "{}").format(f"row.{_quoted(column.name)}")).alias(
+                    column.name, metadata={"comment": column.doc}
+                )
+                for column in self._columns
+            )
+        )
+
+
+def time_of(micros: int) -> datetime:
+    """The time so many microseconds after 1970 began, aware."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: times in microseconds since 1970, dates as text."""
+    if isinstance(value, datetime):
+        return (value - _EPOCH) // timedelta(microseconds=1)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _is_stopped(spark: Any) -> bool:
+    """Whether the classic session is over: nothing that is tried again can succeed."""
+    context = getattr(spark, "_sc", None)
+    return context is not None and context._jsc is None
+
+
+def beside(table: str, suffix: str) -> str:
+    """The name of a companion of a table: `db.stats` and `_state` give `db.stats_state`; folders and backticks as they are."""
+    trimmed = table.rstrip("/")
+    return f"{trimmed[:-1]}{suffix}`" if trimmed.endswith("`") else f"{trimmed}{suffix}"

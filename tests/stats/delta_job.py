@@ -1,0 +1,121 @@
+"""The stats table and the state on Delta, in a session of their own: Delta's extensions cannot be added to one that runs. Prints JSON.
+
+python -m tests.stats.delta_job FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import spark_pd
+from spark_pd.history.reading import past_runs
+from spark_pd.record import STATE
+from spark_pd.sandbox import Sandbox
+from spark_pd.spark.tables import Table
+from spark_pd.stats import COLUMNS, row_of
+from tests.checks.delta_job import session
+from tests.road.shared import write
+from tests.stats.test_stats_row import ENDED, FACTS
+
+TENS = {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop"}
+WRITERS, EACH = 4, 2
+
+
+def run(spark: Any, config: dict[str, Any], rows: int) -> Any:
+    monitor = spark_pd.install(spark, config)
+    with monitor.run("orders", rules=[TENS]) as done:
+        write(done.check(spark.range(1, 1 + rows)))
+    return done
+
+
+def runs_in_a_folder(spark: Any, folder: str) -> Any:
+    name = f"{folder}/stats"
+    for rows in (100, 50):
+        run(spark, {"spark.pd.stats.table": name}, rows)
+    found = spark.read.format("delta").load(name)
+    past = past_runs(Table(spark, name, format=None, columns=COLUMNS), "spark_pd/-/-/orders", most=5)
+    return {
+        "delta": (Path(name) / "_delta_log").is_dir(),
+        "rows": sorted(row.input_count for row in found.collect()),
+        "columns": found.columns == [column.name for column in COLUMNS],
+        "past": [each.input_count for each in past],
+    }
+
+
+def a_table_of_a_catalog_with_fewer_columns(spark: Any, folder: str) -> Any:
+    spark.sql("CREATE TABLE old_stats (table_name STRING, input_count BIGINT, theirs STRING) USING delta")
+    spark.sql("INSERT INTO old_stats VALUES ('orders', 1, 'x')")
+    for _ in range(2):
+        run(spark, {"spark.pd.stats.table": "old_stats"}, 100)
+    found = spark.table("old_stats").orderBy("input_count")
+    return {
+        "rows": [[row.input_count, row.theirs, row.exact] for row in found.collect()],
+        "lacks": [column.name for column in COLUMNS if column.name not in found.columns],
+    }
+
+
+def four_writers_at_once(spark: Any, folder: str) -> Any:
+    """They make the table too: the first commits are the ones that conflict."""
+    name, failed = f"{folder}/shared", []
+    gate = threading.Barrier(WRITERS)
+
+    def append(writer: int) -> None:
+        table = Table(spark, name, format=None, columns=COLUMNS)
+        gate.wait()
+        for n in range(EACH):
+            try:
+                table.append(row_of(replace(ENDED, facts=replace(FACTS, run_id=f"{writer}-{n}"))))
+            except Exception:
+                failed.append(traceback.format_exc())
+
+    threads = [threading.Thread(target=append, args=(writer,)) for writer in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [row.meta_dq_run_id for row in spark.read.format("delta").load(name).collect()]
+    return {"failed": failed, "rows": len(found), "each once": len(set(found))}
+
+
+def an_incident_that_another_cluster_closes(spark: Any, folder: str) -> Any:
+    told = []
+    with Sandbox() as sandbox:
+        for cluster, rows in (("a", 10), ("b", 5), ("b", 5)):
+            config = {
+                **sandbox.config,
+                "spark.pd.on.failure": False,
+                "spark.pd.on.error_drop_threshold": True,
+                "spark.pd.limit.error_drop_threshold": 10,
+                "spark.pd.stats.table": "incident_stats",
+                "spark.pd.outbox.path": f"{folder}/{cluster}",
+            }
+            done = run(spark, config, rows)
+            told.append([[d.alert.state, d.status] for d in done.deliveries])
+        open_now = len(sandbox.open_incidents())
+    state = Table(spark, "incident_stats_state", format=None, columns=STATE)
+    return {"told": told, "open": open_now, "state rows": state.read().count()}
+
+
+SCENARIOS = (runs_in_a_folder, a_table_of_a_catalog_with_fewer_columns, four_writers_at_once, an_incident_that_another_cluster_closes)
+
+
+def main(folder: str) -> None:
+    spark = session(folder)
+    spark.sparkContext.setLogLevel("OFF")
+    found: dict[str, Any] = {}
+    for do in SCENARIOS:
+        try:
+            found[do.__name__] = do(spark, folder)
+        except Exception:
+            found[do.__name__] = traceback.format_exc()
+    print("FOUND " + json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,62 @@
+"""The stats table and the state on Delta: columns that are added, writers at once, and incidents that another cluster closes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the job found, by scenario."""
+    if importlib.util.find_spec("delta") is None:
+        pytest.skip("delta-spark is not installed, or there is none for this PySpark")
+    folder = tmp_path_factory.mktemp("delta")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    job = subprocess.run(
+        [sys.executable, "-m", "tests.stats.delta_job", str(folder)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    for line in job.stdout.splitlines():
+        if line.startswith("UNAVAILABLE "):
+            pytest.skip(f"Delta's jars could not be had: {line[12:]}")
+        if line.startswith("FOUND "):
+            return dict(json.loads(line[6:]))
+    raise AssertionError(job.stderr[-3000:])
+
+
+def test_where_the_catalog_is_delta_s_a_folder_is_a_delta_table(found):
+    assert found["runs_in_a_folder"] == {"delta": True, "rows": [50, 100], "columns": True, "past": [50, 100]}
+
+
+def test_a_table_with_fewer_columns_gets_the_others_and_keeps_its_own(found):
+    assert found["a_table_of_a_catalog_with_fewer_columns"] == {
+        "rows": [[1, "x", None], [100, None, True], [100, None, True]],
+        "lacks": [],
+    }
+
+
+def test_four_writers_at_once_lose_no_row_and_write_none_twice(found):
+    assert found["four_writers_at_once"] == {"failed": [], "rows": 8, "each once": 8}
+
+
+def test_another_cluster_closes_the_incident_and_then_nothing_is_sent(found):
+    assert found["an_incident_that_another_cluster_closes"] == {
+        "told": [[["firing", "sent"]], [["resolved", "sent"]], [["resolved", "suppressed"]]],
+        "open": 0,
+        "state rows": 6,
+    }
