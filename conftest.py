@@ -64,7 +64,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.shuffle.partitions", "4")
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
-        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}")
+        .config(
+            "spark.driver.extraJavaOptions",
+            f"-Dderby.system.home={folder / 'derby'} -XX:TieredStopAtLevel=1 -XX:ErrorFile={folder / 'hs_err.log'}",
+        )
         .config("spark.local.dir", str(folder / "local"))
         .getOrCreate()
     )

@@ -25,13 +25,16 @@ Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
 DeliveryStatus: TypeAlias = Literal["sent", "queued", "failed", "suppressed", "dead"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+IncidentOf: TypeAlias = Literal["table", "rule"]
+Priority: TypeAlias = Literal["low", "medium", "high"]
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A named expectation: a SQL boolean that should be true of every row. NULL counts as failed.
 
-    The fields are spark-expectations' columns, with `name` for its column `rule`.
+    The fields are spark-expectations' columns, with `name` for its column `rule`; `warning_threshold` and `incident` are ours.
     """
 
     name: str
@@ -41,16 +44,24 @@ class Rule:
     column_name: str | None = None
     tag: str | None = None
     description: str | None = None
-    priority: str | None = None
+    priority: Priority | None = None
+    """None is as good as medium, spark-expectations' default."""
     is_active: bool = True
     product_id: str | None = None
     table_name: str | None = None
     enable_for_source_dq_validation: bool = True
     enable_for_target_dq_validation: bool = True
     enable_error_drop_alert: bool = False
+    """Whether the trigger error_drop_threshold looks at this rule's own failed rows; row rules only."""
     error_drop_threshold: float | None = None
+    """Percent of the input, failed by this rule, from which on that is an alarm. None is 0, spark-expectations' default: any row."""
     query_dq_delimiter: str | None = None
     enable_querydq_custom_output: bool = False
+    """Known, and without effect: the rows of a query's parts are kept nowhere."""
+    warning_threshold: float | None = None
+    """Percent, below error_drop_threshold, from which on it is a warning. None: there is no warning."""
+    incident: IncidentOf = "table"
+    """Whether its failures are part of the table's incidents, or incidents of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +181,10 @@ DEDUP_KEY_LIMIT = 255  # characters; Events API v2, "dedup_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an incident is about. Two runs with equal subjects and one trigger are one incident: no run id, count or time in it."""
+    """What an incident is about, but for the trigger, and the rule where it is one rule's own.
+
+    Two runs with equal subjects and one trigger are one incident: no run id, count or time in it.
+    """
 
     environment: str | None
     product_id: str | None
@@ -178,8 +192,11 @@ class Subject:
     scope: str | None = None
     job: str | None = None
 
-    def dedup_key(self, trigger: str) -> str:
-        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
+    def dedup_key(self, trigger: str, rule: str | None = None) -> str:
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, and `/rule=has_id` behind it for a rule's own incident.
+
+        Hashed at its end above 255 characters.
+        """
 
         def part(value: str | None) -> str:
             """A name as it stands between two slashes."""
@@ -193,7 +210,10 @@ class Subject:
             parts.append(f"scope={part(self.scope)}")
         if self.job is not None:
             parts.append(f"job={part(self.job)}")
-        key = "/".join([*parts, trigger])
+        parts.append(trigger)
+        if rule is not None:
+            parts.append(f"rule={part(rule)}")
+        key = "/".join(parts)
         if len(key) <= DEDUP_KEY_LIMIT:
             return key
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -207,6 +227,8 @@ class Decision:
     trigger: str
     outcome: Outcome
     reason: str
+    rule: str | None = None
+    """The rule, where it is about a rule's own incident; None for the table's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +260,8 @@ class Alert:
     links: tuple[Link, ...] = ()
     change: bool = False
     """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
+    rule: str | None = None
+    """The rule whose own incident it is about; None for the table's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
