@@ -9,12 +9,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from spark_pd.checks import constants
 from spark_pd.checks.counting import Counter, CountingMethod
 from spark_pd.checks.counts import Reading, Unknown
-from spark_pd.checks.row_plan import row_plan
 from spark_pd.checks.settling import rule_results, settle
-from spark_pd.checks.whole import whole_plan
-from spark_pd.errors import RulesError, UsageError
+from spark_pd.checks.validation import plans
+from spark_pd.errors import UsageError
 from spark_pd.model import Counting, Rule, RuleResult
 
 _log = logging.getLogger("spark_pd.checks")
@@ -45,7 +45,8 @@ class Checked:
             raise UsageError(
                 "run.check takes a batch DataFrame; of a stream, check each micro-batch in a run of its own inside foreachBatch"
             )
-        self._plan, whole = _plans(df, rules)
+        self._plan, whole = plans(df, rules)
+        constants.warn(df, rules)
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
         self._settled = settle(df, self._plan, whole)
@@ -98,20 +99,6 @@ class Checked:
                 self._counter.close()
             except Exception as error:
                 _log.debug("a check could not be closed: %s", type(error).__name__)
-
-
-def _plans(df: DataFrame, rules: Sequence[Rule]) -> Any:
-    """The plans of the row rules and of the others, with the mistakes of both in one error."""
-    plans: list[Any] = []
-    mistakes: list[str] = []
-    for plan in (row_plan, whole_plan):
-        try:
-            plans.append(plan(df, rules))
-        except RulesError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise RulesError(mistakes)
-    return plans
 
 
 def _is_dataframe(df: Any) -> bool:

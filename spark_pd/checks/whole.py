@@ -16,9 +16,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType
 
+from spark_pd.checks.analysis import listed, refused, said
 from spark_pd.checks.counts import Counts
 from spark_pd.checks.observed import observed_part
-from spark_pd.checks.row_plan import RowPlan, first_line, kept, listed, mask_columns, metrics
+from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.errors import RulesError
 from spark_pd.model import Rule, RuleResult, Side
 from spark_pd.templates import FRAMES, filled
@@ -98,28 +99,27 @@ def whole_plan(df: DataFrame, rules: Sequence[Rule]) -> WholePlan:
     queries = [rule for rule in active if rule.rule_type == "query_dq"]
     with _views({"source": df, "target": df}) as read:
 
-        def judged(texts: Sequence[str]) -> Exception | None:
-            return _refused(lambda: read(f"SELECT {', '.join(map(_closed, texts))}"), booleans=True)
+        def judged(some: Sequence[Rule]) -> Exception | None:
+            return _refused(lambda: read(f"SELECT {', '.join(_closed(rule.expectation) for rule in some)}"), booleans=True)
 
-        def aggregated(texts: Sequence[str]) -> Exception | None:
-            return _refused(lambda: df.agg(*[F.expr(text) for text in texts]), booleans=True)
+        def aggregated(some: Sequence[Rule]) -> Exception | None:
+            return _refused(lambda: df.agg(*[F.expr(rule.expectation) for rule in some]), booleans=True)
 
-        mistakes = _mistakes(aggregates, aggregated, f"is no SQL boolean of aggregates over the columns {listed(df.columns)}")
-        mistakes += _mistakes(queries, judged, f"is no SQL boolean over tables and views, or {' and '.join(f'{{{f}}}' for f in FRAMES)}")
+        frames = " and ".join(f"{{{frame}}}" for frame in FRAMES)
+        mistakes = [
+            f"rule {rule.name!r}: its expectation {rule.expectation!r} {what}: {said(error, df.schema)}"
+            for some, why, what in (
+                (aggregates, aggregated, f"is no SQL boolean of aggregates over the columns {listed(df.columns)}"),
+                (queries, judged, f"is no SQL boolean over tables and views, or {frames}"),
+            )
+            for rule, error in refused(some, why)
+        ]
         if mistakes:
             raise RulesError(mistakes)
         return WholePlan(
             tuple(WholeRule(rule, _value(rule, lambda text: df.agg(F.expr(text)))) for rule in aggregates),
             tuple(WholeRule(rule, _value(rule, lambda text: read(f"SELECT {_closed(text)}"))) for rule in queries),
         )
-
-
-def _mistakes(rules: Sequence[Rule], refused: Callable[[Sequence[str]], Exception | None], what: str) -> list[str]:
-    """What Spark says against the rules, one by one where it does not take them all."""
-    if not rules or refused([rule.expectation for rule in rules]) is None:
-        return []
-    found = [(rule, refused([rule.expectation])) for rule in rules]
-    return [f"rule {rule.name!r}: its expectation {rule.expectation!r} {what}: {first_line(error)}" for rule, error in found if error]
 
 
 def _refused(analysed: Callable[[], DataFrame], *, booleans: bool) -> Exception | None:
