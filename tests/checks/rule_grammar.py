@@ -98,7 +98,9 @@ def conditions(of: Columns) -> st.SearchStrategy[str]:
     whole, columns = integers(of), (*of.integers, *of.doubles, *of.texts)
     numbers = st.sampled_from(of.numbers)
     atoms = (
-        st.builds("{} {} {}".format, whole, COMPARISONS, whole)
+        st.builds("{} {} {}".format, st.sampled_from(of.integers), COMPARISONS, numbers)
+        | st.builds("{} {} {}".format, st.sampled_from(of.integers), st.sampled_from(["<", ">"]), numbers)
+        | st.builds("{} {} {}".format, whole, COMPARISONS, whole)
         | st.builds("{} BETWEEN {} AND {}".format, whole, numbers, numbers)
         | st.builds(
             "{} {}IN ({}, {}{})".format, whole, st.sampled_from(["", "NOT "]), numbers, numbers, st.sampled_from(["", "", ", NULL"])
@@ -156,9 +158,11 @@ class RuleSet:
 
 @st.composite
 def rule_sets(draw: st.DrawFn, of: Columns) -> RuleSet:
-    """Sets of one to eight rules: some keep what they fail, some drop it, and now and then one stops the run."""
-    actions = ["ignore", "drop"] if draw(st.integers(0, 5)) else ["ignore", "drop", "fail"]
-    texts = draw(st.lists(conditions(of), min_size=1, max_size=8))
-    rows = tuple(FlightRule(f"rule {n}", draw(st.sampled_from(actions)), text) for n, text in enumerate(texts))
-    whole = draw(st.lists(aggregates(of), min_size=1, max_size=3)) if not draw(st.integers(0, 3)) else []
+    """Sets of two to eight rules: some keep what they fail, some drop it, and now and then one may stop the run."""
+    texts = draw(st.lists(conditions(of), min_size=2, max_size=8))
+    actions = [draw(st.sampled_from(["ignore", "drop"])) for _ in texts]
+    if draw(st.sampled_from([False, False, False, True])):
+        actions[0] = "fail"
+    rows = tuple(FlightRule(f"rule {n}", action, text) for n, (action, text) in enumerate(zip(actions, texts, strict=True)))
+    whole = draw(st.lists(aggregates(of), min_size=1, max_size=3)) if draw(st.sampled_from([False, False, True])) else []
     return RuleSet(rows, tuple(whole))

@@ -73,13 +73,20 @@ def holds(monitor: spark_pd.Monitor, df: Any, source: str, rules: RuleSet) -> No
         assert result.observed == found["input" if result.judged_on == "source" else "kept"][0], result
 
 
-@settings(SEEDED, max_examples=100)
-@given(data=st.data())
-def test_generated_rules_over_flights_weather_and_planes_count_as_duckdb_does(monitors, tables, data):
-    name, columns = data.draw(st.sampled_from([("flights", FLIGHTS), ("weather", WEATHER), ("planes", PLANES)]))
-    counting = data.draw(DRAWN)
-    rules = data.draw(rule_sets(columns))
-    holds(monitors[counting], *tables[name], rules)
+def test_a_hundred_generated_rule_sets_over_flights_weather_and_planes_count_as_duckdb_does(monitors, tables):
+    tried = set()
+
+    @settings(SEEDED, max_examples=max(110, settings().max_examples))
+    @given(st.data())
+    def hold(data):
+        name, columns = data.draw(st.sampled_from([("flights", FLIGHTS), ("weather", WEATHER), ("planes", PLANES)]))
+        counting = data.draw(DRAWN)
+        rules = data.draw(rule_sets(columns))
+        tried.add((name, rules))
+        holds(monitors[counting], *tables[name], rules)
+
+    hold()
+    assert len(tried) >= 100
 
 
 ROWS = st.lists(
@@ -94,7 +101,7 @@ ROWS = st.lists(
 )
 
 
-@settings(SEEDED, max_examples=15)
+@settings(SEEDED, max_examples=max(15, settings().max_examples // 7))
 @given(rows=ROWS, rules=rule_sets(MADE_UP), counting=DRAWN)
 def test_generated_rules_over_generated_rows_count_as_duckdb_does(monitors, spark, rows, rules, counting):
     def literal(value: object) -> str:
