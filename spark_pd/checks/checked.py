@@ -12,8 +12,10 @@ from pyspark.sql import DataFrame
 from spark_pd.checks import constants
 from spark_pd.checks.counting import Counter, CountingMethod
 from spark_pd.checks.counts import Reading, Unknown
+from spark_pd.checks.riding import ride
 from spark_pd.checks.settling import rule_results, settle
 from spark_pd.checks.validation import plans
+from spark_pd.checks.whole import NOTHING
 from spark_pd.errors import UsageError
 from spark_pd.model import Counting, Rule, RuleResult
 
@@ -49,10 +51,14 @@ class Checked:
         constants.warn(df, rules)
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
-        self._settled = settle(df, self._plan, whole)
+        self._ride = None if method.counting == "two_pass" else ride(df, self._plan, whole)
+        self._settled = settle(df, self._plan, whole if self._ride is None else NOTHING)
         self.failed = self._in_order(self._settled.failed)
-        self._counter: Counter | None = None if self.failed else method.count(df, self._plan)
-        self.df = df if self._counter is None else self._counter.checked
+        self._counter: Counter | None = None
+        self.df = df
+        if not self.failed:
+            self._counter = method.count(df if self._ride is None else self._ride.source(), self._plan)
+            self.df = self._counter.checked if self._ride is None else self._ride.target(self._counter.checked)
 
     def found(self, *, written: bool) -> Found:
         """What is known of the counts now. Never raises: what cannot be read is unknown."""
@@ -69,7 +75,7 @@ class Checked:
         return self._found(reading, stopped=False)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
-        whole, doubt = (self._settled.whole, None) if stopped else self._settled.believed(reading)
+        whole, doubt = (self._settled.whole, None) if stopped else (self._ride or self._settled).believed(reading)
         results = self._in_order((*rule_results(self._plan.rules, reading), *whole))
         if isinstance(reading, Unknown):
             return Found(rules=results, unknown=reading.reason)
@@ -94,9 +100,10 @@ class Checked:
 
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
-        if self._counter is not None:
+        for each in (self._counter, self._ride):
             try:
-                self._counter.close()
+                if each is not None:
+                    each.close()
             except Exception as error:
                 _log.debug("a check could not be closed: %s", type(error).__name__)
 

@@ -62,7 +62,7 @@ class WholePlan:
         masked = mask_columns(df, rows, masks)
         target = masked.filter(F.expr(kept(rows, masks))).drop(*masks)
         dropping = any(rows.drops())
-        first, second = self._placed(dropping)
+        first, second = self.placed(dropping)
         counted = [column.alias(f"m{n}") for n, column in enumerate(metrics(rows, masks))]
         row = masked.agg(*counted, *_columns(first)).collect()[0]
         counts = Counts.of([int(row[f"m{n}"]) for n in range(len(counted))])
@@ -74,9 +74,9 @@ class WholePlan:
                 for whole in self.queries:
                     row = read(_query(whole.rule, whole.value)).collect()[0]
                     results.append(whole.result(row["r"], row["v"], None))
-        return tuple(_worst([r for r in results if r.name == rule.name]) for rule in self.rules), counts
+        return tuple(worst([r for r in results if r.name == rule.name]) for rule in self.rules), counts
 
-    def _placed(self, dropping: bool) -> tuple[list[tuple[WholeRule, Side]], list[tuple[WholeRule, Side]]]:
+    def placed(self, dropping: bool) -> tuple[list[tuple[WholeRule, Side]], list[tuple[WholeRule, Side]]]:
         """What is judged on all rows, and what on those that stay. Where no rule drops rows, the two are one."""
         source: list[tuple[WholeRule, Side]] = []
         target: list[tuple[WholeRule, Side]] = []
@@ -87,6 +87,9 @@ class WholePlan:
             if on_target:
                 (target if dropping else source).append((whole, "target"))
         return source, target
+
+
+NOTHING = WholePlan((), ())
 
 
 def whole_plan(df: DataFrame, rules: Sequence[Rule]) -> WholePlan:
@@ -148,7 +151,7 @@ def _results(placed: Sequence[tuple[WholeRule, Side]], row: Any) -> list[RuleRes
     return [whole.result(row[f"r{n}"], row[f"v{n}" if whole.value else f"r{n}"], side) for n, (whole, side) in enumerate(placed)]
 
 
-def _worst(results: Sequence[RuleResult]) -> RuleResult:
+def worst(results: Sequence[RuleResult]) -> RuleResult:
     """What failed goes first, then what is written."""
     return min(results, key=lambda result: (result.status != "failed", result.judged_on == "source"))
 
