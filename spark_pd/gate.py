@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from spark_pd.memory import Held, Memory, StateStore, untold
 from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.mutes import Mutes, why_muted
-from spark_pd.policy import PagingPolicy, Ruling, Verdict, judge, unjudged
+from spark_pd.policy import PagingPolicy, Ruling, Verdict, judge, orphaned, registered, table_key, unjudged
 
 if TYPE_CHECKING:
     from spark_pd.dispatch import Dispatcher, Submission
@@ -78,10 +78,12 @@ class Gate:
         if policy is not None:
             try:
                 muted = self._muted(verdicts)
-                with self._held(verdicts) as held:
-                    rulings = self._rulings(policy, verdicts, held, muted)
+                everything = (*verdicts, *self._orphaned(verdicts))
+                with self._held(everything) as held:
+                    rulings = self._rulings(policy, everything, held, muted)
                     passage = self._hand_over(rulings, seconds)
                     held.save(ruling.sent for ruling in rulings if ruling.send and ruling.sent is not None)
+                    held.save(registered(rulings, held.memories))
             except Exception as error:
                 # The job comes first, and an alert too many before one too few.
                 logger.warning("the policy could not be applied, so alerts are sent without it: %s", type(error).__name__)
@@ -95,12 +97,21 @@ class Gate:
         mutes, now = self._mutes.read(), self._clock()
         return {each.dedup_key: why_muted(self._mutes.windows, mutes, each.subject, each.trigger, now) for each in firing}
 
+    def _orphaned(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+        """What closes the own incidents of rules that were removed. Only a run that passed closes them, so only it has to look."""
+        keys = {verdict.dedup_key for verdict in verdicts if verdict.passed and verdict.rule is None}
+        if self._store is None or not keys:
+            return ()
+        with self._store.hold(sorted(keys)) as held:
+            return orphaned(verdicts, held.memories) if held.known else ()
+
     @contextmanager
     def _held(self, verdicts: Sequence[Verdict]) -> Iterator[Held]:
         if self._store is None:
             yield _Nothing()
             return
-        with self._store.hold([verdict.dedup_key for verdict in verdicts]) as held:
+        keys = dict.fromkeys(key for verdict in verdicts for key in (verdict.dedup_key, table_key(verdict)))
+        with self._store.hold(list(keys)) as held:
             yield held
 
     def _rulings(self, policy: PagingPolicy, verdicts: Sequence[Verdict], held: Held, muted: Mapping[str, str | None]) -> list[Ruling]:
@@ -144,8 +155,13 @@ class Gate:
             return
         try:
             with self._store.hold([ruling.verdict.dedup_key for ruling in rulings]) as held:
-                found = held.memories
-                held.save(r.kept for r in rulings if r.kept is not None and found.get(r.verdict.dedup_key) == r.sent)
+                # Beside what was sent, it may be noted meanwhile which rules have incidents of their own.
+                found = [(ruling, held.memories.get(ruling.verdict.dedup_key)) for ruling in rulings]
+                held.save(
+                    replace(r.kept, own=memory.own)
+                    for r, memory in found
+                    if r.kept is not None and r.sent is not None and memory is not None and memory == replace(r.sent, own=memory.own)
+                )
         except Exception as error:
             logger.warning("it could not be remembered that alerts were not delivered: %s", type(error).__name__)
 
@@ -166,12 +182,12 @@ class Passage:
 
     def noted(self, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
         """The decisions, with what policy made of their alerts at the end of their reasons."""
-        notes: dict[str, str] = {}
+        notes: dict[tuple[str, str | None], str] = {}
         for ruling in self._rulings:
             note = f"not told: {ruling.withheld}" if ruling.withheld else ruling.note
             if note and not ruling.verdict.renamed:
-                notes[ruling.verdict.trigger] = note
-        return tuple(replace(d, reason=f"{d.reason}; {notes[d.trigger]}") if d.trigger in notes else d for d in decisions)
+                notes[ruling.verdict.trigger, ruling.verdict.rule] = note
+        return tuple(replace(d, reason=f"{d.reason}; {notes[d.trigger, d.rule]}") if (d.trigger, d.rule) in notes else d for d in decisions)
 
     def wait(self, seconds: float | None = None) -> tuple[Delivery, ...]:
         """The deliveries of all alerts, withheld ones too, in the alerts' order; after `seconds` or at the deadline at the latest."""

@@ -40,6 +40,8 @@ class Memory:
     """The rules that alerts of this incident, open or closed since, were about."""
     resolved_at: datetime | None = None
     """When an incident that was open was resolved last."""
+    own: tuple[str, ...] = ()
+    """For a table's incident: the rules that have an incident of this trigger of their own, and it is open as far as is known."""
 
 
 def untold(memory: Memory) -> Memory:

@@ -25,13 +25,16 @@ Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
 DeliveryStatus: TypeAlias = Literal["sent", "queued", "failed", "suppressed", "dead"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+IncidentOf: TypeAlias = Literal["table", "rule"]
+Priority: TypeAlias = Literal["low", "medium", "high"]
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A named expectation: a SQL boolean that should be true of every row. NULL counts as failed.
 
-    The fields are spark-expectations' columns, with `name` for its column `rule`.
+    The fields are spark-expectations' columns, with `name` for its column `rule`; `warning_threshold` and `incident` are ours.
     """
 
     name: str
@@ -41,16 +44,24 @@ class Rule:
     column_name: str | None = None
     tag: str | None = None
     description: str | None = None
-    priority: str | None = None
+    priority: Priority | None = None
+    """None is as good as medium, spark-expectations' default."""
     is_active: bool = True
     product_id: str | None = None
     table_name: str | None = None
     enable_for_source_dq_validation: bool = True
     enable_for_target_dq_validation: bool = True
     enable_error_drop_alert: bool = False
+    """Whether the trigger error_drop_threshold looks at this rule's own failed rows; row rules only."""
     error_drop_threshold: float | None = None
+    """Percent of the input, failed by this rule, from which on that is an alarm. None is 0, spark-expectations' default: any row."""
     query_dq_delimiter: str | None = None
     enable_querydq_custom_output: bool = False
+    """Known, and without effect: the rows of a query's parts are kept nowhere."""
+    warning_threshold: float | None = None
+    """Percent, below error_drop_threshold, from which on it is a warning. None: there is no warning."""
+    incident: IncidentOf = "table"
+    """Whether its failures are part of the table's incidents, or incidents of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +183,10 @@ DEDUP_KEY_LIMIT = 255  # characters; Events API v2, "dedup_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an incident is about. Two runs with equal subjects and one trigger are one incident: no run id, count or time in it."""
+    """What an incident is about, but for the trigger, and the rule where it is one rule's own.
+
+    Two runs with equal subjects and one trigger are one incident: no run id, count or time in it.
+    """
 
     environment: str | None
     product_id: str | None
@@ -183,28 +197,31 @@ class Subject:
     @property
     def prefix(self) -> str:
         """What all its dedup keys begin with: `spark_pd/prod/sales/sales.orders`. Two subjects never have the same."""
-
-        def part(value: str | None) -> str:
-            """A name as it stands between two slashes."""
-            # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
-            if value is None or value == "":
-                return "-"
-            return "%2D" if value == "-" else value.replace("%", "%25").replace("/", "%2F")
-
-        parts = ["spark_pd", part(self.environment), part(self.product_id), part(self.table)]
+        parts = ["spark_pd", _part(self.environment), _part(self.product_id), _part(self.table)]
         if self.scope is not None:
-            parts.append(f"scope={part(self.scope)}")
+            parts.append(f"scope={_part(self.scope)}")
         if self.job is not None:
-            parts.append(f"job={part(self.job)}")
+            parts.append(f"job={_part(self.job)}")
         return "/".join(parts)
 
-    def dedup_key(self, trigger: str) -> str:
-        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`; hashed at its end above 255 characters."""
-        key = f"{self.prefix}/{trigger}"
+    def dedup_key(self, trigger: str, rule: str | None = None) -> str:
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, and `/rule=has_id` behind it for a rule's own incident.
+
+        Hashed at its end above 255 characters.
+        """
+        key = f"{self.prefix}/{trigger}" if rule is None else f"{self.prefix}/{trigger}/rule={_part(rule)}"
         if len(key) <= DEDUP_KEY_LIMIT:
             return key
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return f"{key[: DEDUP_KEY_LIMIT - len(digest) - 1]}~{digest}"
+
+
+def _part(value: str | None) -> str:
+    """A name as it stands between two slashes of a dedup key."""
+    # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
+    if value is None or value == "":
+        return "-"
+    return "%2D" if value == "-" else value.replace("%", "%25").replace("/", "%2F")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +231,8 @@ class Decision:
     trigger: str
     outcome: Outcome
     reason: str
+    rule: str | None = None
+    """The rule, where it is about a rule's own incident; None for the table's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +264,8 @@ class Alert:
     links: tuple[Link, ...] = ()
     change: bool = False
     """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
+    rule: str | None = None
+    """The rule whose own incident it is about; None for the table's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,8 @@ class Monitor:
             on=settings.on,
             severity=settings.severity,
             error_drop_threshold=settings.error_drop_threshold,
+            warning_threshold=settings.warning_threshold,
+            by_priority=settings.by_priority,
             page_on_unknown=settings.on_unknown == "page",
             changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
             limit=settings.limit,

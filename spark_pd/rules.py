@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -18,12 +19,16 @@ from marshmallow import Schema, ValidationError, validate
 from marshmallow import fields as mf
 
 from spark_pd.errors import RulesError, UsageError
-from spark_pd.model import Rule, normalized_table
-from spark_pd.templates import expectation
+from spark_pd.model import PRIORITIES, Rule, names, normalized_table
+from spark_pd.templates import expectation, filled
+
+_log = logging.getLogger("spark_pd.rules")
 
 FILES = (".yaml", ".yml", ".json", ".csv")
 RULE_TYPES = ("row_dq", "agg_dq", "query_dq")
 ACTIONS = ("ignore", "drop", "fail")
+INCIDENTS = ("table", "rule")
+HASHES = ("id_hash", "expectation_hash")  # columns that spark-expectations makes for its own use, and nobody fills by hand
 CODE, NO_RULES = "code", "nowhere"  # where rules are from that no file or table holds
 
 
@@ -46,6 +51,13 @@ class _Threshold(mf.Float):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class _Word(mf.String):
+    """One of a few words, in any case."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return str(super()._deserialize(value, attr, data, **kwargs)).strip().lower()
+
+
 _TEXT = validate.Length(min=1, error="must not be empty")
 
 
@@ -57,7 +69,7 @@ class _RuleSchema(Schema):
     column_name = mf.String()
     tag = mf.String()
     description = mf.String()
-    priority = mf.String()
+    priority = _Word(validate=validate.OneOf(PRIORITIES, error="is {input!r}; expected one of {choices}"))
     is_active = _Boolean()
     product_id = mf.String()
     table_name = mf.String()
@@ -67,6 +79,8 @@ class _RuleSchema(Schema):
     error_drop_threshold = _Threshold(validate=validate.Range(0, 100, error="is {input}; expected 0 to 100"))
     query_dq_delimiter = mf.String()
     enable_querydq_custom_output = _Boolean()
+    warning_threshold = _Threshold(validate=validate.Range(0, 100, error="is {input}; expected 0 to 100"))
+    incident = _Word(validate=validate.OneOf(INCIDENTS, error="is {input!r}; expected one of {choices}"))
 
 
 _SCHEMA = _RuleSchema()
@@ -90,18 +104,14 @@ def load_rules(
     for place, row in enumerate(rows, 1):
         found = _rule(row, f"{where}, rule {place}")
         if isinstance(found, Rule):
-            rules.append(found)
+            rules.append(_placed(found, params or {}))
         else:
             mistakes += found
     wanted = [rule for rule in rules if _for(rule, product_id, table)]
     mistakes += [
         f"{where}: {n} rules are named {name!r}; a name must be one rule's" for name, n in Counter(r.name for r in wanted).items() if n > 1
     ]
-    mistakes += [
-        f"{where}: rule {rule.name!r} is of type {rule.rule_type} and has no rows to drop; expected action_if_failed ignore or fail"
-        for rule in wanted
-        if rule.action_if_failed == "drop" and rule.rule_type != "row_dq"
-    ]
+    mistakes += [f"{where}: rule {rule.name!r} {mistake}" for rule in wanted for mistake in _contradictions(rule)]
     ready: list[Rule] = []
     for rule in wanted:
         try:
@@ -110,7 +120,42 @@ def load_rules(
             mistakes.append(f"{where}: rule {rule.name!r}: {error}")
     if mistakes:
         raise RulesError(mistakes)
+    for note in idle(ready):
+        _log.warning("%s: %s", where, note)
     return tuple(ready)
+
+
+def idle(rules: Iterable[Rule]) -> list[str]:
+    """What the active rules ask for and does not happen, one sentence for each kind: spark-expectations' tables may hold it."""
+    active = [rule for rule in rules if rule.is_active]
+    alerts = [rule.name for rule in active if rule.enable_error_drop_alert and rule.rule_type != "row_dq"]
+    outputs = [rule.name for rule in active if rule.enable_querydq_custom_output]
+    notes = []
+    if alerts:
+        notes.append(f"enable_error_drop_alert is for rules of type row_dq, and does nothing for {names(alerts)}")
+    if outputs:
+        kept = "the rows of a query's parts are kept nowhere, only the value that was found"
+        notes.append(f"enable_querydq_custom_output does nothing for {names(outputs)}: {kept}")
+    return notes
+
+
+def _contradictions(rule: Rule) -> list[str]:
+    """What a rule's columns say against each other."""
+    found = []
+    whole = rule.rule_type != "row_dq"
+    if rule.action_if_failed == "drop" and whole:
+        found.append(f"is of type {rule.rule_type} and has no rows to drop; expected action_if_failed ignore or fail")
+    if rule.warning_threshold is not None and (whole or not rule.enable_error_drop_alert):
+        found.append("has a warning_threshold that nobody looks at; expected type row_dq and enable_error_drop_alert true beside it")
+    elif rule.warning_threshold is not None and rule.warning_threshold >= (rule.error_drop_threshold or 0):
+        alarm = rule.error_drop_threshold or 0
+        found.append(f"has the warning_threshold {rule.warning_threshold:g}; expected less than its error_drop_threshold, {alarm:g}")
+    if rule.incident == "rule" and rule.action_if_failed != "ignore" and (whole or not rule.enable_error_drop_alert):
+        found.append(
+            "asks for an incident of its own, and none of its own would ever open; expected action_if_failed ignore, "
+            "or enable_error_drop_alert true for a rule of type row_dq"
+        )
+    return found
 
 
 def source_of(source: Any) -> str:
@@ -120,6 +165,16 @@ def source_of(source: Any) -> str:
     if isinstance(source, Path) or (isinstance(source, str) and source.lower().endswith(FILES)):
         return f"file {source}"
     return f"table {normalized_table(source)}" if isinstance(source, str) else CODE
+
+
+def _placed(rule: Rule, params: Mapping[str, str]) -> Rule:
+    """The rule with the parameters that its name, table and product have: `orders_{env}`."""
+
+    def in_place(text: str | None) -> str | None:
+        """The text with the parameters in it."""
+        return None if text is None else filled(text, params)
+
+    return replace(rule, name=filled(rule.name, params), product_id=in_place(rule.product_id), table_name=in_place(rule.table_name))
 
 
 def _for(rule: Rule, product_id: str | None, table: str | None) -> bool:
@@ -187,7 +242,7 @@ def _rule(row: Any, where: str) -> Rule | list[str]:
         row = {("rule" if name == "name" else name): value for name, value in asdict(row).items()}
     if not isinstance(row, Mapping):
         return [f"{where}: expected a mapping with the keys rule and expectation, not {type(row).__name__}"]
-    given = {str(key): value for key, value in row.items() if not _missing(value)}
+    given = {str(key): value for key, value in row.items() if not _missing(value) and key not in HASHES}
     if given.get("rule"):
         where = f"{where} ({given['rule']!r})"
     try:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+from spark_pd import breaches
+from spark_pd.breaches import Breach, number, percent
 from spark_pd.history.past import History, PastRun
 from spark_pd.history.unusual import ERRORS, NO_HISTORY, VOLUME, Unusual, judge_unusual
-from spark_pd.model import Alert, AlertState, Decision, Link, Outcome, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
+from spark_pd.model import SEVERITIES, Alert, AlertState, Decision, Link, Outcome, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
 from spark_pd.rules import NO_RULES
 
 LIFECYCLE = frozenset({"start", "completion"})
@@ -27,11 +28,15 @@ RULES_IN_SUMMARY = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerPolicy:
-    """Which triggers are on, how severe they are, and the threshold in percent."""
+    """Which triggers are on, how severe they are, and the thresholds in percent."""
 
     on: Mapping[str, bool]
     severity: Mapping[str, Severity]
     error_drop_threshold: float
+    warning_threshold: float | None = None
+    """Of the dropped rows as well, and below that one: from there on it is a warning. None: there is no warning."""
+    by_priority: Mapping[str, Severity | None] = field(default_factory=lambda: MappingProxyType({}))
+    """The severity of what rules of a priority failed; None, or no entry: the trigger's."""
     page_on_unknown: bool = False
     changes: frozenset[str] = frozenset()
     """Triggers whose alerts are changes: they open and close nothing."""
@@ -70,17 +75,6 @@ class RunFacts:
 
 
 # ---- decisions -----------------------------------------------------------------------------------------------------------------
-
-
-def percent(part: int, whole: int) -> str:
-    """A percentage with two decimals, cut off rather than rounded: 9.996 % is not shown as the 10 that it is below."""
-    hundredths = 10_000 * part // whole
-    return "less than 0.01 %" if part and not hundredths else f"{hundredths / 100:g} %"
-
-
-def number(value: float) -> str:
-    """A threshold as it was written: 10, 15.5."""
-    return f"{value:.10g}"
 
 
 def _counts_needed(facts: RunFacts) -> tuple[Outcome, str] | None:
@@ -133,19 +127,32 @@ def _error_drop_threshold(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outco
     if cannot:
         return cannot
     dropped, rows = _known(facts.stats)
-    # exact arithmetic: 9.996 % is below 10, and 0.1 + 0.2 never decides
-    breached = dropped > 0 and 100 * dropped >= Fraction(str(policy.error_drop_threshold)) * rows
-    limit = f"threshold {number(policy.error_drop_threshold)} %"
-    if breached:
-        return "firing", f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,}), {limit}"
-    return "good", f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,}), below the {limit}"
+    found = breached(facts, policy)
+    if found:
+        return "firing", breaches.told(found, RULES_IN_SUMMARY)
+    least = policy.error_drop_threshold if policy.warning_threshold is None else policy.warning_threshold
+    limit = f"{'' if policy.warning_threshold is None else 'warning '}threshold {number(least)} %"
+    others = ", and no rule reached its own" if any(breaches.has_threshold(rule) for rule in facts.rules) else ""
+    return "good", f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,}), below the {limit}{others}"
 
 
-def ignored_failures(facts: RunFacts) -> tuple[RuleResult, ...]:
-    """The rules with action `ignore` that failed, worst first."""
+def breached(facts: RunFacts, policy: TriggerPolicy, rule: str | None = None) -> tuple[Breach, ...]:
+    """The thresholds that were reached: the rule's own, for its own incident; else the table's, and those of rules that are part of it."""
     if facts.stats is None:
         return ()
-    failed = [r for r in facts.stats.rules if r.action_if_failed == "ignore" and r.status == "failed"]
+    if rule is not None:
+        return breaches.of_rules(facts.stats, [r for r in facts.rules if r.name == rule])
+    table = breaches.of_table(facts.stats, policy.error_drop_threshold, policy.warning_threshold)
+    return table + breaches.of_rules(facts.stats, [r for r in facts.rules if r.incident == "table"])
+
+
+def ignored_failures(facts: RunFacts, rule: str | None = None) -> tuple[RuleResult, ...]:
+    """The rules with action `ignore` that failed, worst first: that one, for its own incident; else those that are part of the table's."""
+    if facts.stats is None:
+        return ()
+    own = {r.name for r in facts.rules if r.incident == "rule"}
+    wanted = [r for r in facts.stats.rules if (r.name == rule if rule is not None else r.name not in own)]
+    failed = [r for r in wanted if r.action_if_failed == "ignore" and r.status == "failed"]
     return tuple(sorted(failed, key=lambda r: -(r.failed_count or 0)))
 
 
@@ -199,16 +206,52 @@ TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]]
 }
 
 
+def _own_threshold(facts: RunFacts, policy: TriggerPolicy, rule: Rule) -> tuple[Outcome, str]:
+    found = breached(facts, policy, rule.name)
+    if found:
+        return "firing", str(found[0])
+    least = rule.error_drop_threshold or 0.0 if rule.warning_threshold is None else rule.warning_threshold
+    return "good", f"rule {rule.name} failed for no more of the rows than its threshold {number(least)} % allows"
+
+
+def _own_failure(facts: RunFacts, policy: TriggerPolicy, rule: Rule) -> tuple[Outcome, str]:
+    failed = ignored_failures(facts, rule.name)
+    return ("firing", f"it has action ignore and failed: {named(failed)}") if failed else ("good", f"rule {rule.name} did not fail")
+
+
+_OWN: Mapping[str, Callable[[RunFacts, TriggerPolicy, Rule], tuple[Outcome, str]]] = {
+    "error_drop_threshold": _own_threshold,
+    "ignored_rules": _own_failure,
+}
+
+
+def _own(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: Rule) -> tuple[Outcome, str]:
+    """What a trigger concludes of a rule that asks for incidents of its own."""
+    cannot = _counts_needed(facts)
+    if cannot:
+        return cannot
+    known = facts.stats is not None and any(r.name == rule.name and r.status != "unknown" for r in facts.stats.rules)
+    return _OWN[trigger](facts, policy, rule) if known else ("unknown", f"it is not known whether rule {rule.name} failed")
+
+
+def has_own(rule: Rule, trigger: str) -> bool:
+    """Whether the rule asks for an incident of that trigger of its own."""
+    if not rule.is_active or rule.incident != "rule":
+        return False
+    return breaches.has_threshold(rule) if trigger == "error_drop_threshold" else trigger in _OWN and rule.action_if_failed == "ignore"
+
+
 def decide(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]:
-    """One decision for every trigger, enabled or not."""
+    """One decision for every trigger, enabled or not; behind them those about rules that ask for incidents of their own."""
+    found = [(trigger, None, *judge(facts, policy)) for trigger, judge in TRIGGERS.items()]
+    own = [(trigger, rule.name, *_own(facts, policy, trigger, rule)) for trigger in _OWN for rule in facts.rules if has_own(rule, trigger)]
     decisions = []
-    for trigger, judge in TRIGGERS.items():
-        outcome, reason = judge(facts, policy)
+    for trigger, name, outcome, reason in (*found, *own):
         if not policy.on.get(trigger, False):
             outcome, reason = "none", f"switched off (spark.pd.on.{trigger}); it would have been {outcome}: {reason}"
         elif outcome == "good" and facts.status != "passed":
             reason = f"{reason}; nothing is closed, since the run {_ended(facts.status)}"
-        decisions.append(Decision(trigger=trigger, outcome=outcome, reason=reason))
+        decisions.append(Decision(trigger=trigger, outcome=outcome, reason=reason, rule=name))
     return tuple(decisions)
 
 
@@ -233,33 +276,41 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
             if decision.outcome == "firing":
                 alerts.append(_alert(facts, policy, "start", "resolved", f"run {_ended(facts.status)}", "the run has its verdict"))
         elif decision.outcome == "firing":
-            alerts.append(_alert(facts, policy, decision.trigger, "firing", _headline(facts, policy, decision), decision.reason))
+            headline = _headline(facts, policy, decision)
+            alerts.append(_alert(facts, policy, decision.trigger, "firing", headline, decision.reason, decision.rule))
         elif decision.outcome == "good" and facts.status == "passed":
-            alerts.append(_alert(facts, policy, decision.trigger, "resolved", decision.reason, decision.reason))
+            alerts.append(_alert(facts, policy, decision.trigger, "resolved", decision.reason, decision.reason, decision.rule))
     if facts.previous is not None:
         renamed = replace(facts, subject=facts.previous)
         moved = [a for a in alerts if a.trigger not in ("start", "completion")]
         alerts += [
-            _alert(renamed, policy, a.trigger, "resolved", f"now called {facts.subject.table}", "the table was renamed") for a in moved
+            _alert(renamed, policy, a.trigger, "resolved", f"now called {facts.subject.table}", "the table was renamed", a.rule)
+            for a in moved
         ]
     return tuple(sorted(alerts, key=lambda a: a.state != "firing"))
 
 
-def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> Alert:
+def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None = None) -> Alert:
     """What closes the incident of a trigger that was switched off since it opened."""
-    return _alert(facts, policy, trigger, "resolved", f"trigger {trigger} switched off", f"switched off (spark.pd.on.{trigger})")
+    return _alert(facts, policy, trigger, "resolved", f"trigger {trigger} switched off", f"switched off (spark.pd.on.{trigger})", rule)
 
 
 def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str:
     """What broke and how badly, for the summary."""
     stats = facts.stats
+    if decision.rule is not None:
+        failed = ignored_failures(facts, decision.rule)
+        return decision.reason if decision.trigger == "error_drop_threshold" else f"broke rule {named(failed)}, which has action ignore"
     if decision.trigger == "error_drop_threshold" and stats is not None and stats.input_count and stats.dropped_count:
+        table, *others = breached(facts, policy)
+        if table.rule is not None:
+            return decision.reason
         droppers = sorted((r for r in stats.rules if r.action_if_failed == "drop" and r.failed_count), key=lambda r: -(r.failed_count or 0))
         most = f": {named(droppers)}" if droppers else ""
         return (
             f"dropped {percent(stats.dropped_count, stats.input_count)} of its rows ({stats.dropped_count:,} of {stats.input_count:,}), "
-            f"threshold {number(policy.error_drop_threshold)} %{most}"
-        )
+            f"{'warning ' if table.level == 'warning' else ''}threshold {number(table.limit)} %{most}"
+        ) + (f"; {breaches.told(others, 1)}" if others else "")
     if decision.trigger == "ignored_rules":
         failed = ignored_failures(facts)
         return f"broke {_plural(len(failed), 'rule')} with action ignore: {named(failed)}"
@@ -274,31 +325,56 @@ def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str
     return f"failed: {decision.reason}" if decision.trigger == "failure" else decision.reason
 
 
-def _alert(facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertState, what: str, reason: str) -> Alert:
+def _severity(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None) -> Severity:
+    """How severe a firing alert is: as the worst of what it is about. A warning is no more than a warning."""
+    usual = policy.severity[trigger]
+    priorities = {r.name: r.priority or "medium" for r in facts.rules}
+
+    def of(name: str | None) -> Severity:
+        """The severity of what that rule failed."""
+        return policy.by_priority.get(priorities.get(name or "", ""), None) or usual
+
+    if trigger == "error_drop_threshold":
+        found = [of(b.rule) if b.level == "alarm" else _least(of(b.rule), "warning") for b in breached(facts, policy, rule)]
+    else:
+        results = facts.failed_rules if trigger == "failure" else ignored_failures(facts, rule) if trigger == "ignored_rules" else ()
+        found = [of(result.name) for result in results]
+    return min(found, key=SEVERITIES.index) if found else usual
+
+
+def _least(one: Severity, other: Severity) -> Severity:
+    return max(one, other, key=SEVERITIES.index)
+
+
+def _alert(
+    facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertState, what: str, reason: str, rule: str | None = None
+) -> Alert:
     subject = facts.subject
     place = f"[{subject.environment}] {subject.table}" if subject.environment else subject.table
     return Alert(
         trigger=trigger,
         state=state,
-        severity=policy.severity[trigger],
+        severity=_severity(facts, policy, trigger, rule) if state == "firing" else policy.severity[trigger],
         summary=f"{place}{f' ({subject.scope})' if subject.scope else ''} {what}",
-        details=_details(facts, policy, trigger, reason),
-        dedup_key=subject.dedup_key(trigger),
+        details=_details(facts, policy, trigger, reason, rule),
+        dedup_key=subject.dedup_key(trigger, rule),
         source=facts.application,
         component=subject.table,
         group=subject.product_id,
         at=facts.ended_at,
         links=facts.links,
         change=trigger in policy.changes,
+        rule=rule,
     )
 
 
-def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str) -> dict[str, Any]:
+def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str, name: str | None) -> dict[str, Any]:
     """What the one woken reads. Only names, counts, percentages, rule texts, links, and what samples may show of a row."""
     subject, stats = facts.subject, facts.stats
     details: dict[str, Any] = {
         "trigger": trigger,
         "reason": reason,
+        "rule": name,
         "table": subject.table,
         "product_id": subject.product_id,
         "environment": subject.environment,
@@ -314,7 +390,7 @@ def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str) 
         "failure": facts.failure,
     }
     if trigger == "error_drop_threshold":
-        details["error_drop_threshold"] = policy.error_drop_threshold
+        details |= _thresholds(facts, policy, name)
     if trigger in (VOLUME, ERRORS):
         details["unusual"] = [each.details() for each in _unusual(facts, policy, trigger)[2][:RULES_IN_DETAILS]] or None
     if facts.history is not None:
@@ -326,8 +402,17 @@ def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str) 
         details |= {"exact": stats.exact, "counting": stats.counting}
         if facts.unknown:
             details["counts_unknown_because"] = facts.unknown
-        details["failed_rules"] = _rules(facts, facts.failed_rules or tuple(r for r in stats.rules if r.status == "failed"))
+        failed = facts.failed_rules or tuple(r for r in stats.rules if r.status == "failed")
+        details["failed_rules"] = _rules(facts, tuple(r for r in failed if name in (None, r.name)))
     return {name: value for name, value in details.items() if value is not None}
+
+
+def _thresholds(facts: RunFacts, policy: TriggerPolicy, name: str | None) -> dict[str, float | None]:
+    """The limits that the trigger compares with, in percent: the rule's for its own incident, else the table's."""
+    for rule in facts.rules:
+        if rule.name == name:
+            return {"error_drop_threshold": rule.error_drop_threshold or 0.0, "warning_threshold": rule.warning_threshold}
+    return {"error_drop_threshold": policy.error_drop_threshold, "warning_threshold": policy.warning_threshold}
 
 
 def _rules(facts: RunFacts, failed: tuple[RuleResult, ...]) -> list[dict[str, Any]]:

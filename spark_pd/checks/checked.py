@@ -9,13 +9,15 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from spark_pd.checks import constants
 from spark_pd.checks.counting import Counter, CountingMethod
 from spark_pd.checks.counts import NEVER_WRITTEN, Counts, Reading, Unknown
 from spark_pd.checks.failing import FailingRows, read_again
-from spark_pd.checks.row_plan import row_plan
+from spark_pd.checks.riding import ride
 from spark_pd.checks.settling import rule_results, settle
-from spark_pd.checks.whole import whole_plan
-from spark_pd.errors import RulesError, UsageError
+from spark_pd.checks.validation import plans
+from spark_pd.checks.whole import NOTHING
+from spark_pd.errors import UsageError
 from spark_pd.model import Counting, Rule, RuleResult
 
 _log = logging.getLogger("spark_pd.checks")
@@ -59,22 +61,27 @@ class Checked:
             raise UsageError(
                 "run.check takes a batch DataFrame; of a stream, check each micro-batch in a run of its own inside foreachBatch"
             )
-        self._plan, whole = _plans(df, rules)
+        self._plan, whole = plans(df, rules)
+        constants.warn(df, rules)
         self._df = df
         self._samples = samples
         self._kept: FailingRows | None = None
         self._sampled: Mapping[str, Any] = {}
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
-        self._settled = settle(df, self._plan, whole)
+        self._ride = None if method.counting == "two_pass" else ride(df, self._plan, whole)
+        self._settled = settle(df, self._plan, whole if self._ride is None else NOTHING)
         self._reading: Reading = Unknown(NEVER_WRITTEN)
         self._counter: Counter | None = None
         self.failed = self._settled.failed
         if self._settled.counts is not None:
             self._read(self._settled.counts)
         self.failed = self._in_order(self.failed)
-        self._counter = None if self.failed else method.count(df, self._plan, keep_failing=keep_failing)
-        self.df = df if self._counter is None else self._counter.checked
+        self.df = df
+        if not self.failed:
+            source = df if self._ride is None else self._ride.source()
+            self._counter = method.count(source, self._plan, keep_failing=keep_failing)
+            self.df = self._counter.checked if self._ride is None else self._ride.target(self._counter.checked)
 
     def found(self, *, written: bool) -> Found:
         """What is known of the counts now. Never raises: what cannot be read is unknown."""
@@ -117,7 +124,7 @@ class Checked:
         return self._kept or read_again(self._df, self._plan, counted)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
-        whole, doubt = (self._settled.whole, None) if stopped else self._settled.believed(reading)
+        whole, doubt = (self._settled.whole, None) if stopped else (self._ride or self._settled).believed(reading)
         results = self._in_order((*rule_results(self._plan.rules, reading), *whole))
         if isinstance(reading, Unknown):
             return Found(rules=results, unknown=reading.reason)
@@ -143,25 +150,12 @@ class Checked:
 
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
-        if self._counter is not None:
+        for each in (self._counter, self._ride):
             try:
-                self._counter.close()
+                if each is not None:
+                    each.close()
             except Exception as error:
                 _log.debug("a check could not be closed: %s", type(error).__name__)
-
-
-def _plans(df: DataFrame, rules: Sequence[Rule]) -> Any:
-    """The plans of the row rules and of the others, with the mistakes of both in one error."""
-    plans: list[Any] = []
-    mistakes: list[str] = []
-    for plan in (row_plan, whole_plan):
-        try:
-            plans.append(plan(df, rules))
-        except RulesError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise RulesError(mistakes)
-    return plans
 
 
 def _is_dataframe(df: Any) -> bool:

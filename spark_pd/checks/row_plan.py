@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_pd.checks.analysis import listed, refused, said
 from spark_pd.errors import RulesError
 from spark_pd.model import Rule
 
@@ -73,15 +74,11 @@ def row_plan(df: DataFrame, rules: Sequence[Rule]) -> RowPlan:
     Raises RulesError with every mistake: bad SQL, an unknown column, no boolean, an aggregate.
     """
     plan = RowPlan(tuple(rule for rule in rules if rule.is_active and rule.rule_type == "row_dq"))
-    if not plan.rules or _refused(df, plan.rules) is None:  # one look at all of them: 100 rules, two analyses
-        return plan
-    mistakes = []
-    for rule in plan.rules:
-        error = _refused(df, [rule])
-        if error is not None:
-            where = f"rule {rule.name!r}: its expectation {rule.expectation!r}"
-            mistakes.append(f"{where} is no SQL boolean over the columns {listed(df.columns)}: {first_line(error)}")
-    raise RulesError(mistakes)
+    mistakes = refused(plan.rules, lambda some: _refused(df, some))
+    if mistakes:
+        what = f"is no SQL boolean over the columns {listed(df.columns)}"
+        raise RulesError([f"rule {r.name!r}: its expectation {r.expectation!r} {what}: {said(error, df.schema)}" for r, error in mistakes])
+    return plan
 
 
 def _refused(df: DataFrame, rules: Sequence[Rule]) -> Exception | None:
@@ -94,15 +91,3 @@ def _refused(df: DataFrame, rules: Sequence[Rule]) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what Spark says, for a message."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Some of the names, for a message."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

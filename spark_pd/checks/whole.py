@@ -16,9 +16,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType
 
+from spark_pd.checks.analysis import listed, refused, said
 from spark_pd.checks.counts import Counts
 from spark_pd.checks.observed import observed_part
-from spark_pd.checks.row_plan import RowPlan, first_line, kept, listed, mask_columns, metrics
+from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.errors import RulesError
 from spark_pd.model import Rule, RuleResult, Side
 from spark_pd.templates import FRAMES, filled
@@ -61,7 +62,7 @@ class WholePlan:
         masked = mask_columns(df, rows, masks)
         target = masked.filter(F.expr(kept(rows, masks))).drop(*masks)
         dropping = any(rows.drops())
-        first, second = self._placed(dropping)
+        first, second = self.placed(dropping)
         counted = [column.alias(f"m{n}") for n, column in enumerate(metrics(rows, masks))]
         row = masked.agg(*counted, *_columns(first)).collect()[0]
         counts = Counts.of([int(row[f"m{n}"]) for n in range(len(counted))])
@@ -73,9 +74,9 @@ class WholePlan:
                 for whole in self.queries:
                     row = read(_query(whole.rule, whole.value)).collect()[0]
                     results.append(whole.result(row["r"], row["v"], None))
-        return tuple(_worst([r for r in results if r.name == rule.name]) for rule in self.rules), counts
+        return tuple(worst([r for r in results if r.name == rule.name]) for rule in self.rules), counts
 
-    def _placed(self, dropping: bool) -> tuple[list[tuple[WholeRule, Side]], list[tuple[WholeRule, Side]]]:
+    def placed(self, dropping: bool) -> tuple[list[tuple[WholeRule, Side]], list[tuple[WholeRule, Side]]]:
         """What is judged on all rows, and what on those that stay. Where no rule drops rows, the two are one."""
         source: list[tuple[WholeRule, Side]] = []
         target: list[tuple[WholeRule, Side]] = []
@@ -88,6 +89,9 @@ class WholePlan:
         return source, target
 
 
+NOTHING = WholePlan((), ())
+
+
 def whole_plan(df: DataFrame, rules: Sequence[Rule]) -> WholePlan:
     """The plan of the agg_dq and query_dq rules among `rules`, analysed by Spark; no data is read.
 
@@ -98,28 +102,27 @@ def whole_plan(df: DataFrame, rules: Sequence[Rule]) -> WholePlan:
     queries = [rule for rule in active if rule.rule_type == "query_dq"]
     with _views({"source": df, "target": df}) as read:
 
-        def judged(texts: Sequence[str]) -> Exception | None:
-            return _refused(lambda: read(f"SELECT {', '.join(map(_closed, texts))}"), booleans=True)
+        def judged(some: Sequence[Rule]) -> Exception | None:
+            return _refused(lambda: read(f"SELECT {', '.join(_closed(rule.expectation) for rule in some)}"), booleans=True)
 
-        def aggregated(texts: Sequence[str]) -> Exception | None:
-            return _refused(lambda: df.agg(*[F.expr(text) for text in texts]), booleans=True)
+        def aggregated(some: Sequence[Rule]) -> Exception | None:
+            return _refused(lambda: df.agg(*[F.expr(rule.expectation) for rule in some]), booleans=True)
 
-        mistakes = _mistakes(aggregates, aggregated, f"is no SQL boolean of aggregates over the columns {listed(df.columns)}")
-        mistakes += _mistakes(queries, judged, f"is no SQL boolean over tables and views, or {' and '.join(f'{{{f}}}' for f in FRAMES)}")
+        frames = " and ".join(f"{{{frame}}}" for frame in FRAMES)
+        mistakes = [
+            f"rule {rule.name!r}: its expectation {rule.expectation!r} {what}: {said(error, df.schema)}"
+            for some, why, what in (
+                (aggregates, aggregated, f"is no SQL boolean of aggregates over the columns {listed(df.columns)}"),
+                (queries, judged, f"is no SQL boolean over tables and views, or {frames}"),
+            )
+            for rule, error in refused(some, why)
+        ]
         if mistakes:
             raise RulesError(mistakes)
         return WholePlan(
             tuple(WholeRule(rule, _value(rule, lambda text: df.agg(F.expr(text)))) for rule in aggregates),
             tuple(WholeRule(rule, _value(rule, lambda text: read(f"SELECT {_closed(text)}"))) for rule in queries),
         )
-
-
-def _mistakes(rules: Sequence[Rule], refused: Callable[[Sequence[str]], Exception | None], what: str) -> list[str]:
-    """What Spark says against the rules, one by one where it does not take them all."""
-    if not rules or refused([rule.expectation for rule in rules]) is None:
-        return []
-    found = [(rule, refused([rule.expectation])) for rule in rules]
-    return [f"rule {rule.name!r}: its expectation {rule.expectation!r} {what}: {first_line(error)}" for rule, error in found if error]
 
 
 def _refused(analysed: Callable[[], DataFrame], *, booleans: bool) -> Exception | None:
@@ -148,7 +151,7 @@ def _results(placed: Sequence[tuple[WholeRule, Side]], row: Any) -> list[RuleRes
     return [whole.result(row[f"r{n}"], row[f"v{n}" if whole.value else f"r{n}"], side) for n, (whole, side) in enumerate(placed)]
 
 
-def _worst(results: Sequence[RuleResult]) -> RuleResult:
+def worst(results: Sequence[RuleResult]) -> RuleResult:
     """What failed goes first, then what is written."""
     return min(results, key=lambda result: (result.status != "failed", result.judged_on == "source"))
 

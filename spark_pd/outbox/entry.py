@@ -146,6 +146,7 @@ def _fields(entry: Entry, details: object) -> dict[str, Any]:
             "at": alert.at.isoformat(),
             "links": [[link.href, link.text] for link in alert.links],
             "change": alert.change,
+            "rule": alert.rule,
         },
     }
 
@@ -179,6 +180,7 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
             at=datetime.fromisoformat(alert["at"]),
             links=tuple(Link(_text(href), _text(text)) for href, text in alert["links"]),
             change=alert.get("change") is True,
+            rule=_optional(alert.get("rule")),
         ),
     )
     if parse_name(entry.name) is None:

@@ -3,7 +3,19 @@
 run's facts, decisions, alerts -> verdicts; verdict, memory, mutes, now -> ruling
 """
 
+from spark_pd.policy.own import orphaned, registered, table_key
 from spark_pd.policy.ruling import PagingPolicy, Ruling, judge, unjudged
 from spark_pd.policy.verdict import Verdict, verdicts_at_end, verdicts_at_start
 
-__all__ = ["PagingPolicy", "Ruling", "Verdict", "judge", "unjudged", "verdicts_at_end", "verdicts_at_start"]
+__all__ = [
+    "PagingPolicy",
+    "Ruling",
+    "Verdict",
+    "judge",
+    "orphaned",
+    "registered",
+    "table_key",
+    "unjudged",
+    "verdicts_at_end",
+    "verdicts_at_start",
+]

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from spark_pd.model import Alert, Decision, Outcome, Rule, RuleResult, Subject
 from spark_pd.rules import NO_RULES
-from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, ignored_failures
+from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, breached, ignored_failures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,8 @@ class Verdict:
 
     subject: Subject
     trigger: str
+    rule: str | None = None
+    """The rule whose own incident it is about; None for the table's."""
     outcome: Outcome
     alert: Alert | None
     started_at: datetime
@@ -28,6 +30,8 @@ class Verdict:
     rules: frozenset[str] = frozenset()
     """The active rules that the run was given."""
     rules_source: str = NO_RULES
+    passed: bool = False
+    """Whether the run passed: no other run closes anything."""
     switched_off: bool = False
     """Whether the trigger is off: its alert closes an incident that was opened when it was on, and there is none for any other."""
     renamed: bool = False
@@ -36,18 +40,21 @@ class Verdict:
     @property
     def dedup_key(self) -> str:
         """The incident's."""
-        return self.subject.dedup_key(self.trigger)
+        return self.subject.dedup_key(self.trigger, self.rule)
 
 
-def blamed(facts: RunFacts, trigger: str) -> tuple[RuleResult, ...]:
-    """The rules that failed and made the trigger fire. Empty where none did, or it is not known which."""
+def blamed(facts: RunFacts, triggers: TriggerPolicy, trigger: str, rule: str | None) -> frozenset[str]:
+    """The rules that failed and made the trigger fire, by name. Empty where none did, or it is not known which."""
+    results: Sequence[RuleResult] = ()
     if trigger == "failure":
-        return facts.failed_rules
-    if trigger == "ignored_rules":
-        return ignored_failures(facts)
-    if trigger == "error_drop_threshold" and facts.stats is not None:
-        return tuple(r for r in facts.stats.rules if r.action_if_failed == "drop" and r.status == "failed")
-    return ()
+        results = facts.failed_rules
+    elif trigger == "ignored_rules":
+        results = ignored_failures(facts, rule)
+    elif trigger == "error_drop_threshold" and facts.stats is not None:
+        found = {breach.rule for breach in breached(facts, triggers, rule)}
+        dropping = None in found
+        results = [r for r in facts.stats.rules if r.name in found or (dropping and r.action_if_failed == "drop" and r.status == "failed")]
+    return frozenset(result.name for result in results)
 
 
 def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: datetime) -> tuple[Verdict, ...]:
@@ -64,32 +71,35 @@ def verdicts_at_end(
         # A run whose counts are unknown pages where it was asked to, and still knows nothing.
         unknown = alert.state == "firing" and alert.trigger == "failure" and facts.status == "unknown"
         outcome: Outcome = "unknown" if unknown else "firing" if alert.state == "firing" else "good"
-        verdicts.append(_told(facts, started_at, alert, outcome))
+        failing = blamed(facts, triggers, alert.trigger, alert.rule) if outcome == "firing" else frozenset()
+        verdicts.append(_told(facts, started_at, alert, outcome, failing))
     told = {verdict.dedup_key for verdict in verdicts}
     for decision in decisions:
-        trigger = decision.trigger
-        if facts.subject.dedup_key(trigger) in told:
+        trigger, rule = decision.trigger, decision.rule
+        if facts.subject.dedup_key(trigger, rule) in told:
             continue
         if not triggers.on.get(trigger, False) and facts.status == "passed":
-            closing = alert_when_switched_off(facts, triggers, trigger)
-            verdicts.append(_verdict(facts, started_at, trigger, "none", closing, switched_off=True))
+            closing = alert_when_switched_off(facts, triggers, trigger, rule)
+            verdicts.append(_verdict(facts, started_at, trigger, rule, "none", closing, switched_off=True))
         elif decision.outcome == "unknown":
-            verdicts.append(_verdict(facts, started_at, trigger, "unknown", None))
+            verdicts.append(_verdict(facts, started_at, trigger, rule, "unknown", None))
     return tuple(verdicts)
 
 
-def _told(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome) -> Verdict:
-    renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger)
-    return _verdict(facts, started_at, alert.trigger, outcome, alert, renamed=renamed)
+def _told(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome, failing: frozenset[str] = frozenset()) -> Verdict:
+    renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger, alert.rule)
+    return _verdict(facts, started_at, alert.trigger, alert.rule, outcome, alert, failing=failing, renamed=renamed)
 
 
 def _verdict(
     facts: RunFacts,
     started_at: datetime,
     trigger: str,
+    rule: str | None,
     outcome: Outcome,
     alert: Alert | None,
     *,
+    failing: frozenset[str] = frozenset(),
     switched_off: bool = False,
     renamed: bool = False,
 ) -> Verdict:
@@ -97,13 +107,15 @@ def _verdict(
     return Verdict(
         subject=facts.previous if renamed and facts.previous is not None else facts.subject,
         trigger=trigger,
+        rule=rule,
         outcome=outcome,
         alert=alert,
         started_at=started_at,
-        failing=tuple(sorted(rule.name for rule in blamed(facts, trigger))) if outcome == "firing" else (),
-        evaluated=frozenset(rule.name for rule in results if rule.status != "unknown"),
-        rules=frozenset(rule.name for rule in facts.rules if _is_active(rule)),
+        failing=tuple(sorted(failing)),
+        evaluated=frozenset(r.name for r in results if r.status != "unknown"),
+        rules=frozenset(r.name for r in facts.rules if _is_active(r)),
         rules_source=facts.rules_source,
+        passed=facts.status == "passed",
         switched_off=switched_off,
         renamed=renamed,
     )

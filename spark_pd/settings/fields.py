@@ -78,10 +78,10 @@ class Switch(Kind):
 class Number(Kind):
     """A finite number from `least` to `most`, also as text; with `whole` without a fraction."""
 
-    def __init__(self, least: float, most: float, what: str, *, whole: bool = False) -> None:
+    def __init__(self, least: float, most: float, what: str, *, whole: bool = False, optional: bool = False) -> None:
         expected = f"{what} from {least:g} to {most:g}, {'a whole number' if whole else 'such as 15.5'}"
         self.whole = whole
-        super().__init__(expected, check=validate.Range(min=least, max=most, error=expected))
+        super().__init__(expected, optional=optional, check=validate.Range(min=least, max=most, error=expected))
 
     def read(self, value: Any) -> float:
         """The number, as a float."""

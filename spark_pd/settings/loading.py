@@ -57,6 +57,7 @@ def load_settings(
     reading.refuse_other_hosts()
     reading.refuse_sending_nothing()
     reading.refuse_too_short_a_history()
+    reading.refuse_a_late_warning()
 
     mistakes = [mistake for source in sources for mistake in source.mistakes] + reading.mistakes
     if mistakes:
@@ -180,6 +181,17 @@ class _Reading:
                 f"{where} to {host}, which is not in {told}; expected a {what} on one of those hosts, or the host in every list that a "
                 "source gives"
             )
+
+    def refuse_a_late_warning(self) -> None:
+        """A warning that comes with the alarm, or after it, would never be seen."""
+        warning, alarm = self.values.get("warning_threshold"), self.values.get("error_drop_threshold")
+        if warning is None or alarm is None or warning < alarm:
+            return
+        given = self.origins["warning_threshold"]
+        self.mistakes.append(
+            f"{given.name} (from {given.source}) is {warning:g}; expected less than the {alarm:g} of "
+            f"{user_config.se_notifications_on_error_drop_threshold}"
+        )
 
     def refuse_sending_nothing(self) -> None:
         """Without time alerts are only kept: without a folder that somebody chose, nobody would ever look at them there."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from spark_pd.model import SEVERITIES, Severity
+from spark_pd.model import PRIORITIES, SEVERITIES, Severity
 from spark_pd.settings import user_config as names
 from spark_pd.settings.fields import (
     Choice,
@@ -171,6 +171,13 @@ SETTINGS: tuple[Setting, ...] = (
         default=100.0,
         doc="The part of the input, in percent, that may not be dropped; the trigger error_drop_threshold fires from there on.",
     ),
+    Setting(
+        name=names.spark_pd_warning_error_drop_threshold,
+        field="warning_threshold",
+        kind=Number(0, 100, "a percentage", optional=True),
+        default=None,
+        doc="A lower part of the input, in percent, from where on the trigger error_drop_threshold warns. Unset: it does not.",
+    ),
     *(
         Setting(
             name=f"spark.pd.severity.{name}",
@@ -180,6 +187,16 @@ SETTINGS: tuple[Setting, ...] = (
             doc=f"The severity of the trigger {name}.",
         )
         for name, trigger in TRIGGERS.items()
+    ),
+    *(
+        Setting(
+            name=f"spark.pd.severity.priority.{name}",
+            field=f"by_priority.{name}",
+            kind=Choice(SEVERITIES, optional=True),
+            default=None,
+            doc=f"The severity of what rules of priority {name} failed. Unset: the trigger's.",
+        )
+        for name in PRIORITIES
     ),
     *(
         Setting(

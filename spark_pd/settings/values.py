@@ -41,8 +41,12 @@ class Settings:
     """Every known trigger, and whether it opens incidents."""
     error_drop_threshold: float = DEFAULTS["error_drop_threshold"]
     """Percent of the input."""
+    warning_threshold: float | None = DEFAULTS["warning_threshold"]
+    """Percent of the input, below the other; None: no warning."""
     severity: Mapping[str, Severity] = field(default_factory=_none, hash=False)
     """Of every known trigger."""
+    by_priority: Mapping[str, Severity | None] = field(default_factory=_none, hash=False)
+    """Of every priority; None: the trigger's."""
     notify: Mapping[str, Literal["always", "change", "never"]] = field(default_factory=_none, hash=False)
     """Of every known trigger."""
     after: Mapping[str, int] = field(default_factory=_none, hash=False)
@@ -94,7 +98,7 @@ class Settings:
     """Where each setting that is no default came from, by its name."""
 
     def __post_init__(self) -> None:
-        for name in ("on", "severity", "notify", "after", "limit"):
+        for name in ("on", "severity", "by_priority", "notify", "after", "limit"):
             defaults = {path.partition(".")[2]: default for path, default in DEFAULTS.items() if path.startswith(f"{name}.")}
             object.__setattr__(self, name, MappingProxyType(defaults | dict(getattr(self, name))))
         object.__setattr__(self, "error_table", self.error_table or DEFAULTS["error_table"])

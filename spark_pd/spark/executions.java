@@ -50,8 +50,8 @@ public class Executions extends SparkListener {
 
   /**
    * The ended executions that touched the check, one line each: id|root|end|succeeded|write|carried|observed,... `carried`: the check stands
-   * behind a cache or a checkpoint that the plan reads, else its filter stands in the plan. `end` orders the ends. `observed`: the metrics
-   * observed under the check's name, as longs, where nothing in the plan may have stopped reading early.
+   * behind a cache or a checkpoint that the plan reads, else its filter or its observation stands in the plan. `end` orders the ends. `observed`: the metrics
+   * observed under the check's name, as longs or one text, where nothing in the plan may have stopped reading early.
    */
   public String records(long id) {
     Object lines = watched.get(Long.valueOf(id));
@@ -164,6 +164,7 @@ public class Executions extends SparkListener {
     if (node instanceof InMemoryRelation) find(((InMemoryRelation) node).cachedPlan(), carried, carried, seen);
     if (node instanceof InMemoryTableScanExec) find(((InMemoryTableScanExec) node).relation().cachedPlan(), carried, carried, seen);
     if (node instanceof CollectMetricsExec) observation(((CollectMetricsExec) node).name(), direct);
+    if (node instanceof CollectMetrics) observation(((CollectMetrics) node).name(), direct);
     if (node instanceof LogicalRDD) {                                        // a filter keeps its input's columns: the input's own RDD is no checkpoint of the check
       Set[] held = (Set[]) carriers.get(columns((LogicalPlan) node));
       if (held != null && !held[1].contains(Integer.valueOf(((LogicalRDD) node).rdd().id()))) carried.addAll(held[0]);

@@ -31,6 +31,8 @@ class Execution:
     """The check stands behind a cache or checkpoint that it reads; else its filter stands in the plan."""
     observed: tuple[int, ...] | None
     """The metrics observed under the check's name, where nothing in the plan may have stopped reading early."""
+    told: str | None = None
+    """The one text observed under that name instead, as hex digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Ledger:
 
 def _execution(line: str) -> Execution:
     id_, root, end, succeeded, write, carried, observed = line.split("|")
+    text = observed.startswith("x")  # checks/riding.py
     return Execution(
         id=int(id_),
         root=int(root),
@@ -51,7 +54,8 @@ def _execution(line: str) -> Execution:
         succeeded=succeeded == "true",
         write=write == "true",
         carried=carried == "true",
-        observed=tuple(int(n) for n in observed.split(",")) if observed else None,
+        observed=tuple(int(n) for n in observed.split(",")) if observed and not text else None,
+        told=observed[1:] if text else None,
     )
 
 

@@ -57,6 +57,7 @@ def _fields(memory: Memory) -> dict[str, Any]:
         "severity": memory.severity,
         "told": list(memory.told),
         "resolved_at": _told(memory.resolved_at),
+        "own": list(memory.own),
     }
 
 
@@ -77,6 +78,7 @@ def _memory(key: str, fields: Mapping[str, Any]) -> Memory:
         severity=fields["severity"],
         told=_names(fields["told"]),
         resolved_at=_time(fields["resolved_at"]),
+        own=_names(fields.get("own", [])),
     )
 
 

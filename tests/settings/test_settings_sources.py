@@ -63,6 +63,7 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "counting": "observation",
         "exceptions": "full",
         "severity": "critical",
+        "by_priority": "critical",
         "min_severity": "critical",
         "notify": "never",
         "lifecycle_as": "change",

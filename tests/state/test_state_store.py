@@ -309,6 +309,7 @@ NAMES = st.lists(st.text(), max_size=3).map(tuple)
             paged_at=TIMES,
             severity=st.sampled_from([None, "critical", "error", "warning", "info"]),
             told=NAMES,
+            own=NAMES,
             resolved_at=TIMES,
         ),
         max_size=4,
