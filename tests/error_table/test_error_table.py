@@ -15,7 +15,13 @@ import spark_pd
 from spark_pd import ErrorTable, RuleFailed
 
 RULES = [
-    {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop", "tag": "validity", "description": "no tens"},
+    {
+        "rule": "tens",
+        "expectation": "id % 10 <> 0",
+        "action_if_failed": "drop",
+        "tag": "validity",
+        "description": "'no' \"tens\"\n\\ \U0001f600",
+    },
     {"rule": "third", "expectation": "id % 3 <> 0", "priority": "high"},
 ]
 FAIL = {"rule": "never_7", "expectation": "id <> 7", "action_if_failed": "fail"}
@@ -85,7 +91,7 @@ def test_the_rows_that_fail_any_rule_are_kept_with_the_rules_that_they_failed(sp
     assert run.error_table == ErrorTable(name="et_orders_error", written=True, rows=len(BAD), exact=True, read_again=again)
     table = spark.table("et_orders_error")
     assert table.columns == ["id", "meta_row_dq_results", "meta_dq_run_id", "meta_dq_run_datetime"]
-    tens = ("tens", "row_dq", "drop", "validity", "no tens", None)
+    tens = ("tens", "row_dq", "drop", "validity", "'no' \"tens\"\n\\ \U0001f600", None)
     third = ("third", "row_dq", "ignore", None, None, "high")
     rows = {row.id: (tuple(map(tuple, row.meta_row_dq_results)), row.meta_dq_run_id) for row in table.collect()}
     assert rows == {n: (tuple(each for each, failed in ((tens, n % 10 == 0), (third, n % 3 == 0)) if failed), run.run_id) for n in BAD}
