@@ -75,6 +75,36 @@ class Aside {
     return scala.collection.JavaConverters.asScalaBuffer(l).toList();
   }
 
+  /** Code that sets a failing row aside. Without a row there is one made of its columns, in methods of their own, as for the rules. */
+  static String code(CodegenContext ctx, @SEQ@ input, @SEQ@ columns, AttributeSet need, String tally, String row, String words) {
+    String masks = "new Object[] { " + words.replaceAll("(\\w+)", "Long.valueOf($1)") + " }";
+    if (row != null) return "if (" + tally + ".open) " + tally + ".aside((InternalRow) " + row + ", " + masks + ");\n";
+    String values = ctx.freshName("sparkPdValues");
+    StringBuilder b = new StringBuilder("if (" + tally + ".open) {\nObject[] " + values + " = new Object[" + columns.size() + "];\n");
+    StringBuilder params = new StringBuilder(), args = new StringBuilder(), body = new StringBuilder();
+    int slots = 2;
+    for (int i = 0; i < columns.size(); i++) {
+      Attribute column = (Attribute) columns.apply(i);
+      ExprCode in = (ExprCode) input.apply(i);
+      if (need.contains(column)) {
+        String type = CodeGenerator$.MODULE$.javaType(column.dataType());
+        String value = CodeGenerator$.MODULE$.isPrimitiveType(type) ? CodeGenerator$.MODULE$.boxedType(type) + ".valueOf(v" + i + ")" : "v" + i;
+        String set = "values[" + i + "] = " + value + ";\n";
+        boolean never = in.isNull() instanceof LiteralValue && "false".equals(in.isNull().toString());
+        slots += ("long".equals(type) || "double".equals(type) ? 2 : 1) + (never ? 0 : 1);
+        params.append(", " + type + " v" + i + (never ? "" : ", boolean n" + i));
+        args.append(", " + in.value() + (never ? "" : ", " + in.isNull()));
+        body.append(never ? set : "if (!n" + i + ") " + set);
+      }
+      if (slots > CheckExec.MAX_SLOTS - 4 || i == columns.size() - 1) {
+        String f = ctx.freshName("sparkPdRow");
+        b.append(ctx.addNewFunction(f, "private void " + f + "(Object[] values" + params + ") {\n" + body + "}\n", false) + "(" + values + args + ");\n");
+        params.setLength(0); args.setLength(0); body.setLength(0); slots = 2;
+      }
+    }
+    return b + tally + ".aside(new org.apache.spark.sql.catalyst.expressions.GenericInternalRow(" + values + "), " + masks + ");\n}\n";
+  }
+
   /** Members of a task's counters, as text of the generated code. Nothing of this may fail a task: what goes wrong gives the rows up. */
   static final String TEXT =
       "  private final @SEQ@ columns;\n  private final long room;\n  public boolean open = true;\n"

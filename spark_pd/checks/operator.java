@@ -187,7 +187,7 @@ public class CheckExec extends FilterExec {
   private transient long node = -1L;
   private transient int inputPartitions = -1;
   private transient String tally;                                           // the generated variable that holds a task's counters
-  private transient @SEQ@ columns;                                          // what of a failing row is set aside; null: nothing
+  private transient @SEQ@ kept;                                             // what of a failing row is set aside; null: nothing
 
   public CheckExec(Expression condition, SparkPlan child) { this(condition, child, false); }
   private CheckExec(Expression condition, SparkPlan child, boolean alone) { super(condition, child); this.check = Check.of(condition); this.alone = alone; }
@@ -210,7 +210,7 @@ public class CheckExec extends FilterExec {
     if (inputPartitions >= 0) check.planned(node, inputPartitions, sparkContext());
     String partition = "partitionIndex";                                    // 4.3: inside a fused union it is the child's own index
     try { partition = (String) ctx.getClass().getMethod("currentPartitionIndexVar", new Class[0]).invoke(ctx, new Object[0]); } catch (Exception e) { }
-    columns = check.room == 0L ? null : Aside.columns(condition(), child().output(), check.drop.length);
+    kept = check.room == 0L ? null : Aside.columns(condition(), child().output(), check.drop.length);
     String records = ctx.addReferenceObj("sparkPdRecords", check.records, "org.apache.spark.util.CollectionAccumulator");
     // A reference, not text: the same check again has the same text, so Spark finds it compiled, and HotSpot has it optimized already.
     String number = ctx.addReferenceObj("sparkPdNode", Long.valueOf(node), "java.lang.Long");
@@ -218,9 +218,9 @@ public class CheckExec extends FilterExec {
     tally = ctx.addMutableState(type, "sparkPdTally", ctx.addMutableState$default$3(), true, true);
     ctx.addInnerClass(tallyClass(type));
     String aside = "";
-    if (columns != null) {
+    if (kept != null) {
       // references too: what is set aside, and how much, is no text
-      aside = ", " + ctx.addReferenceObj("sparkPdColumns", columns, "@SEQ@") + ", " + ctx.addReferenceObj("sparkPdRoom", Long.valueOf(check.room), "java.lang.Long") + ".longValue()";
+      aside = ", " + ctx.addReferenceObj("sparkPdColumns", kept, "@SEQ@") + ", " + ctx.addReferenceObj("sparkPdRoom", Long.valueOf(check.room), "java.lang.Long") + ".longValue()";
     }
     StringBuilder b = new StringBuilder();
     b.append("if (" + tally + " == null) {\n  " + tally + " = new " + type + "(" + records + ", " + number + ".longValue(), " + partition + aside + ");\n"
@@ -239,9 +239,9 @@ public class CheckExec extends FilterExec {
     return "public class " + type + " implements org.apache.spark.util.TaskCompletionListener {\n"
       + "  public final long[] c = new long[" + (Check.RULES + check.rules) + "];\n  public long rows;\n"
       + "  private final org.apache.spark.util.CollectionAccumulator records;\n  private final long node;\n  private final int partition;\n"
-      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, long node, int partition" + (columns == null ? "" : ", @SEQ@ columns, long room") + ") {\n"
-      + "    this.records = records; this.node = node; this.partition = partition;" + (columns == null ? "" : " this.columns = columns; this.room = room;") + "\n  }\n"
-      + (columns == null ? "" : Aside.TEXT)
+      + "  public " + type + "(org.apache.spark.util.CollectionAccumulator records, long node, int partition" + (kept == null ? "" : ", @SEQ@ columns, long room") + ") {\n"
+      + "    this.records = records; this.node = node; this.partition = partition;" + (kept == null ? "" : " this.columns = columns; this.room = room;") + "\n  }\n"
+      + (kept == null ? "" : Aside.TEXT)
       + "  public boolean fail(int at, long mask, long drop) {\n"
       + "    boolean dropped = (mask & drop) != 0L;\n"
       + "    do { c[at + Long.numberOfTrailingZeros(mask)]++; mask &= mask - 1L; } while (mask != 0L);\n"
@@ -250,7 +250,7 @@ public class CheckExec extends FilterExec {
       + "    StringBuilder b = new StringBuilder();\n"
       + "    b.append(node).append('|').append(partition).append('|').append(t.stageId()).append('|').append(t.stageAttemptNumber()).append('|').append(t.taskAttemptId()).append('|');\n"
       + "    c[" + Check.ROWS + "] = rows;\n    for (int i = 0; i < c.length; i++) { if (i > 0) b.append(','); b.append(c[i]); }\n"
-      + "    records.add(" + (columns == null ? "new Object[] { b.toString(), null, Boolean.FALSE }" : "record(b.toString(), c[" + Check.ENDED + "] == 1L)") + ");\n  }\n}\n";
+      + "    records.add(" + (kept == null ? "new Object[] { b.toString(), null, Boolean.FALSE }" : "record(b.toString(), c[" + Check.ENDED + "] == 1L)") + ");\n  }\n}\n";
   }
 
   public String doConsume(CodegenContext ctx, @SEQ@ input, ExprCode row) {
@@ -260,7 +260,7 @@ public class CheckExec extends FilterExec {
     boolean whole = row != null && row.code().toString().isEmpty();         // there is a row already: no need to make one of its columns
     AttributeSet need = ((Expression) masks.get(0)).references();
     for (int w = 1; w < masks.size(); w++) need = need.$plus$plus(((Expression) masks.get(w)).references());
-    if (this.columns != null && !whole) need = condition().references();
+    if (kept != null && !whole) need = condition().references();
     StringBuilder b = new StringBuilder("do {\n"), words = new StringBuilder();
     b.append(evaluateRequiredVariables(columns, input, need));
     String any = ctx.freshName("sparkPdAny"), dropped = ctx.freshName("sparkPdDropped");
@@ -275,38 +275,10 @@ public class CheckExec extends FilterExec {
       for (int g = 0; g < interpreted.size(); g += GROUP) b.append(group(ctx, interpreted.subList(g, Math.min(g + GROUP, interpreted.size())), input, columns, mask));
       b.append("if (" + mask + " != 0L) { " + any + " = true; " + dropped + " |= " + tally + ".fail(" + (Check.RULES + Check.WORD * w) + ", " + mask + ", " + check.drop[w] + "L); }\n");
     }
-    b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; " + (this.columns == null ? "" : aside(ctx, input, columns, whole ? row.value().toString() : null, words.toString())) + "if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
+    String aside = kept == null ? "" : Aside.code(ctx, input, columns, condition().references(), tally, whole ? row.value().toString() : null, words.toString());
+    b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; " + aside + "if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
     b.append(metricTerm(ctx, "numOutputRows") + ".add(1);\n" + consume(ctx, input, null) + "\n} while (false);\n");
     return b.toString();
-  }
-
-  /** Code that sets a failing row aside. Without a row there is one made of its columns, in methods of their own, as for the rules. */
-  private String aside(CodegenContext ctx, @SEQ@ input, @SEQ@ columns, String row, String words) {
-    String masks = "new Object[] { " + words.replaceAll("(\\w+)", "Long.valueOf($1)") + " }";
-    if (row != null) return "if (" + tally + ".open) " + tally + ".aside((InternalRow) " + row + ", " + masks + ");\n";
-    String values = ctx.freshName("sparkPdValues");
-    StringBuilder b = new StringBuilder("if (" + tally + ".open) {\nObject[] " + values + " = new Object[" + columns.size() + "];\n");
-    AttributeSet need = condition().references();
-    StringBuilder params = new StringBuilder(), args = new StringBuilder(), body = new StringBuilder();
-    int slots = 2;
-    for (int i = 0; i < columns.size(); i++) {
-      Attribute column = (Attribute) columns.apply(i);
-      ExprCode in = (ExprCode) input.apply(i);
-      if (need.contains(column)) {
-        String javaType = CodeGenerator$.MODULE$.javaType(column.dataType()), set = "values[" + i + "] = " + (CodeGenerator$.MODULE$.isPrimitiveType(column.dataType()) ? CodeGenerator$.MODULE$.boxedType(javaType) + ".valueOf(v" + i + ")" : "v" + i) + ";\n";
-        boolean never = in.isNull() instanceof LiteralValue && "false".equals(in.isNull().toString());
-        slots += ("long".equals(javaType) || "double".equals(javaType) ? 2 : 1) + (never ? 0 : 1);
-        params.append(", " + javaType + " v" + i + (never ? "" : ", boolean n" + i));
-        args.append(", " + in.value() + (never ? "" : ", " + in.isNull()));
-        body.append(never ? set : "if (!n" + i + ") " + set);
-      }
-      if (slots > MAX_SLOTS - 4 || i == columns.size() - 1) {
-        String f = ctx.freshName("sparkPdRow");
-        b.append(ctx.addNewFunction(f, "private void " + f + "(Object[] values" + params + ") {\n" + body + "}\n", false) + "(" + values + args + ");\n");
-        params.setLength(0); args.setLength(0); body.setLength(0); slots = 2;
-      }
-    }
-    return b + tally + ".aside(new org.apache.spark.sql.catalyst.expressions.GenericInternalRow(" + values + "), " + masks + ");\n}\n";
   }
 
   // HotSpot compiles no method of more than 8,000 bytes of bytecode, and inlines little of a long one: with all rules in one method 60 rules

@@ -133,7 +133,7 @@ class _Appending:
 
     def _provider(self, place: Place) -> str | None:
         """The format of a table that the catalog has."""
-        if place.is_path:
+        if place.is_path or not self._spark.catalog.tableExists(place.name):  # to describe what is not there is an error in Spark's log
             return None
         with suppress(Exception):
             rows = self._spark.sql(f"DESCRIBE TABLE EXTENDED {place.name}").filter("col_name = 'Provider'").collect()

@@ -15,7 +15,13 @@ import spark_pd
 from spark_pd import ErrorTable, RuleFailed
 
 RULES = [
-    {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop", "tag": "validity", "description": "no tens"},
+    {
+        "rule": "tens",
+        "expectation": "id % 10 <> 0",
+        "action_if_failed": "drop",
+        "tag": "validity",
+        "description": "'no' \"tens\"\n\\ \U0001f600",
+    },
     {"rule": "third", "expectation": "id % 3 <> 0", "priority": "high"},
 ]
 FAIL = {"rule": "never_7", "expectation": "id <> 7", "action_if_failed": "fail"}
@@ -85,7 +91,7 @@ def test_the_rows_that_fail_any_rule_are_kept_with_the_rules_that_they_failed(sp
     assert run.error_table == ErrorTable(name="et_orders_error", written=True, rows=len(BAD), exact=True, read_again=again)
     table = spark.table("et_orders_error")
     assert table.columns == ["id", "meta_row_dq_results", "meta_dq_run_id", "meta_dq_run_datetime"]
-    tens = ("tens", "row_dq", "drop", "validity", "no tens", None)
+    tens = ("tens", "row_dq", "drop", "validity", "'no' \"tens\"\n\\ \U0001f600", None)
     third = ("third", "row_dq", "ignore", None, None, "high")
     rows = {row.id: (tuple(map(tuple, row.meta_row_dq_results)), row.meta_dq_run_id) for row in table.collect()}
     assert rows == {n: (tuple(each for each, failed in ((tens, n % 10 == 0), (third, n % 3 == 0)) if failed), run.run_id) for n in BAD}
@@ -376,7 +382,8 @@ def test_every_type_and_name_comes_through_as_it_was(spark, install, source, tmp
     assert sorted(map(str, own.collect())) == sorted(map(str, bad.collect()))
 
 
-def test_two_hundred_columns_and_seventy_rules(spark, install, tmp_path):
+@pytest.mark.parametrize("fields", [100, 500])
+def test_two_hundred_columns_and_seventy_rules_in_generated_code_or_beside_it(spark, install, fields, tmp_path):
     monitor = install()
     wide = spark.range(0, 30, 1, 3).selectExpr("id", *[f"id + {n} AS c{n}" for n in range(200)])
     wide.write.parquet(str(tmp_path / "source"))
@@ -384,8 +391,12 @@ def test_two_hundred_columns_and_seventy_rules(spark, install, tmp_path):
         {"rule": "last", "expectation": "exists(array(id), x -> x <> 4)", "action_if_failed": "drop"}
     ]
     source = spark.read.parquet(str(tmp_path / "source"))
-    with monitor.run("et_orders", rules=rules) as run:
-        run.check(source).write.parquet(str(tmp_path / "out"))
+    spark.conf.set("spark.sql.codegen.maxFields", fields)
+    try:
+        with monitor.run("et_orders", rules=rules) as run:
+            run.check(source).write.parquet(str(tmp_path / "out"))
+    finally:
+        spark.conf.unset("spark.sql.codegen.maxFields")
     assert run.stats.error_count == 1
     assert set_aside(run, 1)
     (row,) = spark.table("et_orders_error").collect()
@@ -459,6 +470,19 @@ def test_nor_does_it_mask_the_failure_of_a_rule(spark, install):
     with pytest.raises(RuleFailed, match="never_7"), install().run("no_such_schema.et_orders", rules=[FAIL]) as run:
         run.check(numbers(spark))
     assert outcome(run) == (False, None, False)
+
+
+def test_the_generated_text_is_the_same_from_run_to_run_so_that_spark_compiles_it_once(spark, install):
+    monitor = install()
+    texts = set()
+    for _ in range(2):
+        with monitor.run("et_orders", rules=RULES) as run:
+            checked = run.check(numbers(spark))
+            texts.add(checked._jdf.queryExecution().executedPlan().doCodeGen()._2().body())
+            checked.write.mode("overwrite").saveAsTable("et_orders")
+        assert set_aside(run, len(BAD))
+    assert len(texts) == 1
+    assert ".aside(" in texts.pop()
 
 
 def test_closing_frees_what_was_set_aside_and_the_checked_rows_stay_usable(spark, install):
