@@ -113,7 +113,8 @@ class Table:
                 time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        frame, found = self._frame(row), self._found()
+        # A Delta table in a folder fits itself to the row.
+        frame, found = self._frame(row), None if self.is_path and self._format() == DELTA else self._found()
         format = self._format() if found is None or found.format is None else found.format
         writer = frame.write.mode("append").format(format)
         if format == DELTA:
