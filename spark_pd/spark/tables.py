@@ -115,6 +115,7 @@ class Table:
                 time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
 
     def _append(self, row: Mapping[str, Any]) -> None:
+        _make_active(self._spark)
         # A Delta table in a folder fits itself to the row.
         frame, found = self._frame(row), None if self.is_path and self._format() == DELTA else self._found()
         format = self._format() if found is None or found.format is None else found.format
@@ -218,6 +219,14 @@ def _plain(value: Any) -> Any:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _make_active(spark: Any) -> None:
+    """Make it this thread's session: on PySpark 3.5, Delta's catalog writes by the thread's own, and a new thread has none."""
+    session = getattr(spark, "_jsparkSession", None)
+    if session is not None:
+        with suppress(Exception):
+            spark._jvm.org.apache.spark.sql.SparkSession.setActiveSession(session)
 
 
 def _is_stopped(spark: Any) -> bool:
