@@ -1,6 +1,6 @@
-"""What PagerDuty's state adds to the wall time of a run: well, refusing, answering 500, hanging, not enabled.
+"""What PagerDuty's state adds to the wall time of a run (well, refusing, answering 500, hanging, not enabled), and what a stats table does.
 
-    python benchmarks/delivery.py [--rounds 5] [--deadline 5]
+    python benchmarks/delivery.py [--rounds 5] [--deadline 5] [--only stats] [--delta]
 
 The same job in every cell (1,000,000 rows, two rules, a write that keeps nothing), interleaved. The time is that of the whole block less
 that of the same block of the same round without PagerDuty enabled. The counts are checked in every run.
@@ -42,18 +42,35 @@ def block(spark: SparkSession, config: dict[str, object]) -> tuple[float, set[st
     return seconds, {delivery.status for delivery in run.deliveries}
 
 
+def session(delta: bool) -> SparkSession:
+    """A session of two cores."""
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    if delta:
+        from delta import configure_spark_with_delta_pip
+
+        builder = builder.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        builder = builder.config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+        builder = configure_spark_with_delta_pip(builder.config("spark.databricks.delta.snapshotPartitions", "2"))
+    return builder.getOrCreate()
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--deadline", type=float, default=5.0)
+    parser.add_argument("--only", default="", help="only the cells with this in their name, beside `not enabled`")
+    parser.add_argument("--delta", action="store_true", help="a Delta session, whose stats table is Delta's")
     arguments = parser.parse_args()
-    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    spark = session(arguments.delta)
     spark.sparkContext.setLogLevel("OFF")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         well = {**sandbox.config, "spark.pd.deadline": arguments.deadline, "spark.pd.outbox.path": f"{folder}/outbox"}
         gone = {**well, "spark.expectations.notifications.pagerduty.webhook.url": "http://127.0.0.1:9/"}
         cells = {"not enabled": ({}, None), "well": (well, None), "refused": (gone, None), "500": (well, "500"), "hang": (well, "hang")}
+        cells["not enabled, stats table"] = ({"spark.pd.stats.table": f"{folder}/one"}, None)
+        cells["well, stats table"] = ({**well, "spark.pd.stats.table": f"{folder}/other"}, None)
+        cells = {name: cell for name, cell in cells.items() if name == "not enabled" or arguments.only in name}
         seconds: dict[str, list[float]] = {name: [] for name in cells}
         became: dict[str, set[str]] = {name: set() for name in cells}
         for number in range(arguments.rounds + 1):  # the first round warms up

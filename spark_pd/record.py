@@ -79,7 +79,9 @@ class RunRecord:
         self.state = None if records.state is None else RunState(records.state, subject, run_id, local=records.local)
 
     def begin(self) -> None:
-        """Look up the history, in the background."""
+        """Look up the state and the history, in the background."""
+        if self.state is not None:
+            self.state.begin()
         stats, most, least = self._records.stats, self._records.most, self._records.least
 
         def look() -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -71,7 +72,8 @@ class Run:
         self.target: Place | None = None
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._passages: list[Passage] = []
-        self._started_at = self._ended_at = self._order = _now()
+        self._started_at = self._ended_at = _now()
+        self._order = functools.cache(lambda: self._gate.begin(plan.subject, plan.policy.on, self._started_at))
         self.stats: RunStats | None = None
         self.decisions: tuple[Decision, ...] = ()
         self.alerts: tuple[Alert, ...] = ()
@@ -96,7 +98,8 @@ class Run:
         self._started_at = _now()
         if self._record is not None:
             self._record.begin()
-        self._order = self._gate.begin(self._plan.subject, self._plan.policy.on, self._started_at)
+        if self._record is None or self._record.state is None:
+            self._order()  # a state in a table is read in the background, as it is now
         self._process = os.getpid()
         with self._guard.held():
             self._guard.opened(self, self._plan.subject, self._started_at, self._tell_dead)
@@ -108,7 +111,8 @@ class Run:
             raise
         with self._guard.held():
             facts = self._facts("passed", None, None, ())
-            self._send(verdicts_at_start(facts, alerts_at_start(facts, self._plan.policy), self._order))
+            alerts = alerts_at_start(facts, self._plan.policy)
+            self._send(verdicts_at_start(facts, alerts, self._order()) if alerts else ())
         return self
 
     def check(self, df: DataFrame) -> DataFrame:
@@ -268,7 +272,7 @@ class Run:
             facts = replace(facts, history=self._record.history())
         self.decisions = decide(facts, self._plan.policy)
         alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
-        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order))
+        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order()))
         self._guard.told(self, facts.status)
         # After the alerts: a process that is to die may not get this far.
         for decision in self.decisions:
@@ -333,7 +337,7 @@ class Run:
 
     def _tell_dead(self, alerts: Sequence[Alert]) -> None:
         """Tell of runs of this subject that died before they had a verdict."""
-        subject, order = self._plan.subject, self._order
+        subject, order = self._plan.subject, self._order()
         self._send([Verdict(subject=subject, trigger=a.trigger, outcome="firing", alert=a, started_at=order) for a in alerts])
 
     def settle(self) -> None:

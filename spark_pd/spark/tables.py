@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -73,7 +74,8 @@ class Table:
         if not self.is_path:
             return self._spark.table(self.name) if self._spark.catalog.tableExists(self.name) else None
         try:
-            frame = self._spark.read.format(self._format()).load(self.name)
+            reader, format = self._spark.read, self._format()
+            frame = (reader if format is None else reader.format(format)).load(self.name)
             _ = frame.schema  # Connect looks for the folder now only
             return frame
         except AnalysisException:
@@ -113,17 +115,19 @@ class Table:
                 time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        frame, found = self._frame(row), self._found()
+        _make_active(self._spark)
+        # A Delta table in a folder fits itself to the row.
+        frame, found = self._frame(row), None if self.is_path and self._format() == DELTA else self._found()
         format = self._format() if found is None or found.format is None else found.format
-        writer = frame.write.mode("append").format(format)
-        if format == DELTA:
-            writer = writer.option("mergeSchema", "true")
-        elif found is not None:
+        if found is not None and format != DELTA:
             frame = self._fitted(frame, found)
             if not self.is_path:
                 frame.write.mode("append").insertInto(self.name)
                 return
-            writer = frame.write.mode("append").format(format)
+        writer = frame.write.mode("append")
+        writer = writer if format is None else writer.format(format)
+        if format == DELTA:
+            writer = writer.option("mergeSchema", "true")
         if self._partition_by is not None and (self.is_path or found is None):
             writer = writer.partitionBy(self._partition_by)
         if self.is_path:
@@ -163,12 +167,18 @@ class Table:
                 return str(row[1]).casefold()
         return None
 
-    def _format(self) -> str:
+    def _format(self) -> str | None:
+        """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""
         if self._wanted is None:
-            conf = self._spark.conf
-            delta = conf.get("spark.sql.catalog.spark_catalog", None) == DELTA_CATALOG
-            self._wanted = DELTA if delta else str(conf.get("spark.sql.sources.default", "parquet"))
-        return self._wanted.casefold()
+            delta = self._conf("spark.sql.catalog.spark_catalog") == DELTA_CATALOG
+            self._wanted = DELTA if delta else self._conf("spark.sql.sources.default")
+        return None if self._wanted is None else self._wanted.casefold()
+
+    def _conf(self, name: str) -> str | None:
+        with suppress(Exception):
+            value = self._spark.conf.get(name, None)
+            return None if value is None else str(value)
+        return None
 
     def _frame(self, row: Mapping[str, Any]) -> Any:
         """One row. Times go as numbers and dates as texts: how a text becomes a time depends on the session's settings."""
@@ -209,6 +219,14 @@ def _plain(value: Any) -> Any:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _make_active(spark: Any) -> None:
+    """Make it this thread's session: on PySpark 3.5, Delta's catalog writes by the thread's own, and a new thread has none."""
+    session = getattr(spark, "_jsparkSession", None)
+    if session is not None:
+        with suppress(Exception):
+            spark._jvm.org.apache.spark.sql.SparkSession.setActiveSession(session)
 
 
 def _is_stopped(spark: Any) -> bool:

@@ -79,8 +79,8 @@ class RunState:
         self._local = local
         self._subject = subject
         self._run_id = run_id
-        self._began: Call[None] | None = None
-        self._began_at: datetime | None = None
+        self._began: Call[list[Entry]] | None = None
+        self._looked = False
         self._entries: list[Entry] | None = None
         self._saved: dict[str, Memory] = {}
         self._stood: dict[str, Standing] = {}
@@ -92,13 +92,24 @@ class RunState:
         """Whether the table could be read, and this run is in it."""
         return self._entries is not None and not self._given_up
 
+    def begin(self) -> None:
+        """Read what stands, and write down that the run began, in the background."""
+
+        def begun() -> list[Entry]:
+            """What stood when the run began."""
+            found = self._table.read(self._subject, _now())
+            self._table.append(self._subject, Entry(run_id=self._run_id, event="began", at=_now()))
+            return found
+
+        self._began = Call(begun, name="state")
+
     @contextmanager
     def hold(self, keys: Sequence[str]) -> Iterator[TableHold]:
-        """What is remembered of these keys. Nobody is kept from changing it meanwhile; what others wrote is seen at the next look."""
-        first = self._began is None
-        self._entries = None if self._given_up else self._look(registered=not first)
-        if first and not self._given_up:
-            self._begin()
+        """What is remembered of these keys: at first as it was when the run began, then as it is now.
+
+        Nobody is kept from changing it meanwhile.
+        """
+        self._entries = None if self._given_up or self._warned else self._look()
         now = _now()
         self._stood |= {key: standing(self._entries, key, but=self._run_id, now=now) for key in keys} if self._entries is not None else {}
         self._ask_local(keys)
@@ -161,19 +172,20 @@ class RunState:
         """Ask Spark for nothing any more: it may not answer. The run's beginning stays without an end, which others see."""
         self._given_up = True
 
-    def _look(self, *, registered: bool) -> list[Entry] | None:
+    def _look(self) -> list[Entry] | None:
         try:
-            if registered and self._began is not None:
-                self._began.result(APPEND_SECONDS)
+            assert self._began is not None
+            found = self._began.result(READ_SECONDS)
+            if not self._looked:
+                self._looked = True
+                return found
             now = _now()
             return Call(lambda: self._table.read(self._subject, now), name="state").result(READ_SECONDS)
         except Exception as error:
+            # Who waited once in vain does not wait again, and what did not answer is not asked for more.
+            self._given_up = isinstance(error, TimeoutError)
             self._warn(f"the state could not be read or written ({type(error).__name__}): nothing is known of earlier runs")
             return None
-
-    def _begin(self) -> None:
-        entry = Entry(run_id=self._run_id, event="began", at=_now())
-        self._began = Call(lambda: self._table.append(self._subject, entry), name="state")
 
     def _warn(self, what: str) -> None:
         if not self._warned:

@@ -140,12 +140,14 @@ def table(spark, tmp_path) -> StateTable:
 def test_what_is_saved_is_there_for_the_next_run_when_the_first_has_ended(table):
     first, second = RunState(table, SUBJECT, "r1"), RunState(table, SUBJECT, "r2")
     assert not first.durable
+    first.begin()
     with first.hold([KEY]) as held:
         assert (held.known, dict(held.memories)) == (True, {})
         assert held.save([memory()])
     with first.hold([KEY]) as held:
         assert dict(held.memories) == {KEY: memory()}
     first.finish(())
+    second.begin()
     with second.hold([KEY]) as held:
         assert dict(held.memories) == {KEY: memory()}
         assert second.durable
@@ -158,12 +160,15 @@ def test_an_incident_that_was_resolved_by_hand_on_this_machine_is_not_open_any_m
 
     local = FileStateStore(tmp_path / "outbox" / "state")
     first = RunState(table, SUBJECT, "r1", local=local)
+    first.begin()
     with first.hold([KEY]) as held:
         held.save([memory()])
     first.finish(())
     forget(local, KEY)
     for here, opened in ((local, False), (None, True)):
-        with RunState(table, SUBJECT, "r2", local=here).hold([KEY]) as held:
+        second = RunState(table, SUBJECT, "r2", local=here)
+        second.begin()
+        with second.hold([KEY]) as held:
             assert (held.memories[KEY].open_since is not None) is opened
             assert KEY in held.doubts
 
@@ -184,6 +189,7 @@ def test_a_row_that_nobody_can_read_is_a_doubt(table):
            "memories": "{}", "month": datetime.now(timezone.utc).year * 100 + 12}  # fmt: skip
     table.table.append(row)
     state = RunState(table, SUBJECT, "r2")
+    state.begin()
     with state.hold([KEY]) as held:
         assert held.known
         assert "has not written down its end" in held.doubts[KEY] or "nothing is remembered" in held.doubts[KEY]

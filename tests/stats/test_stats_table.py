@@ -171,6 +171,22 @@ def test_a_table_that_cannot_be_written_changes_nothing_but_for_one_warning(spar
         run(config={"spark.pd.stats.table": "no_such_catalog.s.t"}, use=lambda df: 1 / 0)
 
 
+def test_a_run_that_gets_its_verdict_from_outside_asks_spark_for_nothing_and_has_no_row(spark, run, stats, caplog):
+    """As SIGTERM and the interpreter's end do it: nobody may wait for Spark then."""
+    run()
+    monitor = spark_pd.install(spark, {"spark.pd.stats.table": stats, "spark.pd.on.unusual_volume": True})
+    with monitor.run("orders", rules=[TENS]) as found:
+        checked = found.check(spark.range(100))
+        assert found.conclude("errored", "terminated by SIGTERM")
+        write(checked)
+    monitor.uninstall()
+    assert found.stats.status == "errored"
+    assert len(rows_of(spark, stats)) == 1
+    assert f"{stats}: this run gets no row: terminated by SIGTERM" in warnings(caplog)
+    (decision,) = [d for d in found.decisions if d.trigger == "unusual_volume"]
+    assert (decision.outcome, decision.reason) == ("unknown", "terminated by SIGTERM")
+
+
 def test_without_the_setting_there_is_no_table_and_no_history(spark, run, stats):
     found = run(config={"spark.pd.stats.table": "", "spark.pd.on.unusual_volume": True})
     assert not Path(stats).exists()
