@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,7 @@ def columns_of(*, schema: str | None = None, sample: Path | None = None, table: 
     It is in the active session, or one of its own on this machine. Raises UsageError for what gives no columns.
     """
     running = SparkSession.getActiveSession()
-    builder: Any = SparkSession.builder
-    spark = running or (
-        builder.master("local[1]")
-        .appName("spark-pd validate")
-        .config("spark.ui.enabled", "false")
-        .config("spark.log.level", "OFF")
-        .getOrCreate()
-    )
+    spark = running or _own_session()
     try:
         try:
             df = _frame(spark, schema, sample, table)
@@ -69,6 +62,25 @@ def columns_of(*, schema: str | None = None, sample: Path | None = None, table: 
     finally:
         if running is None:
             spark.stop()
+
+
+def _own_session() -> SparkSession:
+    """A small session on this machine, which keeps to itself what we say in our own words."""
+    with suppress(ImportError):  # PySpark 3.5 logs no refused expression
+        from pyspark.logger import PySparkLogger
+
+        PySparkLogger.getLogger("SQLQueryContextLogger").setLevel("CRITICAL")
+    builder: Any = SparkSession.builder
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.log.level": "OFF",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+    }
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    spark: SparkSession = builder.master("local[1]").appName("spark-pd validate").getOrCreate()
+    return spark
 
 
 def _frame(spark: SparkSession, schema: str | None, sample: Path | None, table: str | None) -> DataFrame:

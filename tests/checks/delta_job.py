@@ -70,9 +70,14 @@ class Job:
         return self.spark.range(0, 1000, 1, 4).selectExpr("id", "id % 4 AS part", "CAST(id AS DOUBLE) AS amount")
 
     def checked(self, use: Callable[[Any], None], frame: Any = None) -> list[Any]:
-        with self.monitor.run("numbers", rules=RULES) as run:
-            use(run.check(self.numbers() if frame is None else frame))
-        stats = run.stats
+        return self.counts(self.run(use, self.numbers() if frame is None else frame, RULES))
+
+    def run(self, use: Callable[[Any], None], frame: Any, rules: list[dict[str, str]]) -> Any:
+        with self.monitor.run("numbers", rules=rules) as run:
+            use(run.check(frame))
+        return run.stats
+
+    def counts(self, stats: Any) -> list[Any]:
         return [
             stats.exact,
             [stats.input_count, stats.error_count, stats.dropped_count, stats.output_count],
@@ -263,6 +268,20 @@ def fail_before_a_merge(job: Job) -> Any:
     except RuleFailed:
         stopped = True
     return [stopped, table.history().count() == versions, *kept(job, run)], job.written("never_merged")
+
+
+@scenario
+def aggregates_ride_along(job: Job) -> Any:
+    """Of a merge, whose source Delta reads in queries of its own."""
+    table = job.table("ridden")
+
+    def use(d: Any) -> None:
+        table.merge(d.alias("s"), "t.id = s.id").whenMatchedUpdate(set={"amount": "s.amount"}).whenNotMatchedInsertAll().execute()
+
+    total = {"rule": "total", "rule_type": "agg_dq", "expectation": "sum(id) > 450000"}
+    stats = job.run(use, job.numbers(), [*RULES, total])
+    rule = stats.rule("total")
+    return stats.exact, rule.status, rule.observed, rule.judged_on
 
 
 def main(folder: str) -> None:

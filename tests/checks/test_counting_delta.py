@@ -119,3 +119,7 @@ def test_a_table_that_grows_between_check_and_write(found, counting):
     right = {990: GROWN, 900: RIGHT}[rows[0]]
     allowed = {"operator": [right], "observation": [right, UNKNOWN], "two_pass": [UNKNOWN]}
     assert stats in allowed[counting], f"{counting} was WRONG: {rows[0]} rows were written"
+
+
+def test_aggregates_ride_along_with_a_merge(found, counting):
+    assert found[f"{counting} aggregates_ride_along"] == [True, "failed", 450000, "target"]

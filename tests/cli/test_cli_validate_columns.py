@@ -72,3 +72,12 @@ def test_what_gives_no_columns_is_a_mistake_of_usage(cli, rules, spark, options,
     result = cli("validate", rules, *options)
     assert result.exit_code == 2
     assert says in " ".join(result.output.split())
+
+
+def test_where_no_spark_runs_one_is_started_and_says_little(start, rules):
+    process = start("validate", str(rules), "--schema", "id INT, amuont DOUBLE")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "4 rules" in output
+    assert "there is no column amount; did you mean amuont?" in errors
+    assert "Py4JJavaError" not in errors

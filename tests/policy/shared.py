@@ -27,11 +27,12 @@ def verdict(outcome: str, minutes: float = 0, trigger: str = "failure", severity
         state=state,  # type: ignore[arg-type]
         severity=severity,  # type: ignore[arg-type]
         summary=f"{subject.table} {outcome}",
-        dedup_key=subject.dedup_key(trigger),
+        dedup_key=subject.dedup_key(trigger, fields.get("rule")),
         source="nightly",
         component=subject.table,
         group=subject.product_id,
         at=at(minutes),
+        rule=fields.get("rule"),
     )
     rules = frozenset(fields.pop("rules", ()))
     usual: dict[str, Any] = {"evaluated": rules, "rules": rules, "rules_source": "code"}

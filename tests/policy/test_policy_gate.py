@@ -338,3 +338,37 @@ def test_killed_at_any_moment_nobody_is_left_believed_told_who_was_not(bench: Be
         waiting = {entry.alert.dedup_key for entry in bench.box.waiting()}
         assert bad.dedup_key in accepted | waiting
     assert len({i.dedup_key for i in bench.sandbox.incidents()}) == len(bench.sandbox.incidents())
+
+
+OWN = {"rules": ["a", "b"], "failing": ["a"], "rule": "a", "passed": True}
+GONE = {"rules": ["b"], "passed": True, "rules_source": "table t"}
+
+
+def opened(bench: Bench) -> list[str]:
+    return [incident.dedup_key.rpartition("/")[2] for incident in bench.sandbox.open_incidents()]
+
+
+def test_which_rules_have_an_own_incident_is_remembered_with_the_table_s_and_a_removed_one_s_is_closed(bench: Bench) -> None:
+    first = [verdict("good", 0, rules=["a", "b"], passed=True), verdict("firing", 0, **{**OWN, "rules_source": "table t"})]
+    assert statuses(bench.told(bench.gate(), *first)) == ["sent", "sent"]
+    assert bench.memory().own == ("a",)  # type: ignore[union-attr]
+    assert opened(bench) == ["rule=a"]
+    # A run that did not pass closes nothing, and one with rules from elsewhere neither.
+    bench.told(bench.gate(), verdict("good", 10, **{**GONE, "passed": False}))
+    bench.told(bench.gate(), verdict("good", 20, **{**GONE, "rules_source": "table u"}))
+    assert opened(bench) == ["rule=a"]
+    told = bench.told(bench.gate(), verdict("good", 30, **GONE))
+    assert len(told) == 2
+    assert opened(bench) == []
+    assert bench.memory().own == ()  # type: ignore[union-attr]
+    assert len(bench.told(bench.gate(), verdict("good", 40, **GONE))) == 1
+
+
+def test_the_rules_that_have_an_own_incident_stay_remembered_when_the_table_s_page_is_refused(bench: Bench) -> None:
+    bench.told(bench.gate(CHANGE), verdict("firing", 0, **OWN))
+    bench.sandbox.fault("400", times=1)
+    table = verdict("firing", 10, rules=["b"], failing=["b"])
+    assert statuses(bench.told(bench.gate(CHANGE), table)) == ["dead"]
+    memory = bench.memory()
+    assert memory is not None
+    assert (memory.own, memory.open_since, memory.bad_runs) == (("a",), None, 1)
