@@ -17,6 +17,7 @@ from spark_pd.dying import Guard, Markers
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place, beside
 from spark_pd.errors import UsageError
+from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.model import Rule, Subject, normalized_table
 from spark_pd.mutes import Mutes, MutesFile, parse_windows
@@ -29,7 +30,6 @@ from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.state import place_of, state_of
-from spark_pd.triggers import LIFECYCLE, TriggerPolicy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -14,15 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from spark_pd.alerts import alerts_at_end, alerts_at_start
 from spark_pd.dying import TERMINATED, Guard, status_of
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
+from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
 from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
 from spark_pd.rules import source_of
 from spark_pd.stats import Ended
-from spark_pd.triggers import RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide, named
+from spark_pd.triggers import decide, named
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from spark_pd.alerts import alert_when_switched_off
+from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.model import Alert, Decision, Outcome, Rule, RuleResult, Subject
 from spark_pd.rules import NO_RULES
-from spark_pd.triggers import RunFacts, TriggerPolicy, alert_when_switched_off, breached, ignored_failures
+from spark_pd.triggers import breached, ignored_failures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

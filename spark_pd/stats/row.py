@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spark_pd.facts import RunFacts
 from spark_pd.model import Decision, Delivery, Rule, RuleResult, RuleStatus, RunStats, RunStatus
 from spark_pd.scrub import scrub
-from spark_pd.triggers import RunFacts
 
 _STATUS: Mapping[RunStatus, str] = {
     "passed": "Passed",

@@ -8,6 +8,7 @@ from typing import Any
 
 from spark_pd.dispatch import Dispatcher
 from spark_pd.dying import Guard, Markers
+from spark_pd.facts import TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.model import SEVERITIES, Secret, SecretReference, Subject
 from spark_pd.outbox import Outbox
@@ -15,7 +16,6 @@ from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings
-from spark_pd.triggers import TriggerPolicy
 
 
 class Rules:

@@ -20,13 +20,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from spark_pd.dispatch import Dispatcher, Submission
+from spark_pd.facts import TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.model import Alert, Channel, Secret, SecretReference, Subject
 from spark_pd.outbox import Entry, Outbox, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
-from spark_pd.triggers import TRIGGERS, TriggerPolicy
+from spark_pd.triggers import TRIGGERS
 from tests.faults.one_run import perform, work
 from tests.faults.scenario import Actor, Job
 from tests.faults.trouble import Clock, FailingDisk, arm, install

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from spark_pd.facts import RunFacts
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, Subject
 from spark_pd.stats import COLUMNS, Ended, row_of
-from spark_pd.triggers import RunFacts
 
 T0 = datetime(2026, 11, 20, 23, 59, 59, 500_000, tzinfo=timezone.utc)
 RULES = (

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_pd.alerts import alerts_at_end, alerts_at_start
+from spark_pd.breaches import percent
+from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.model import RuleResult, RunStats, Subject, percentage
-from spark_pd.triggers import TRIGGERS, RunFacts, TriggerPolicy, alerts_at_end, alerts_at_start, decide, named, percent
+from spark_pd.triggers import TRIGGERS, decide, named
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 ALL = dict.fromkeys(TRIGGERS, True)

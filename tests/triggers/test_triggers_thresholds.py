@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_pd.alerts import alerts_at_end
+from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.model import Alert, Rule, RuleResult, RunStats, Subject, percentage
-from spark_pd.triggers import TRIGGERS, RunFacts, TriggerPolicy, alerts_at_end, decide
+from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SEVERITY = {"start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error", "ignored_rules": "warning"}

@@ -1,0 +1,64 @@
+"""What triggers are given: the facts of a run, and what was asked of them. Frozen, and no more than values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from spark_pd.history.past import History
+from spark_pd.history.unusual import ERRORS, VOLUME
+from spark_pd.model import Link, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
+from spark_pd.rules import NO_RULES
+
+LIFECYCLE = frozenset({"start", "completion"})
+"""Triggers that tell of a run, good or bad, and so may be told as changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerPolicy:
+    """Which triggers are on, how severe they are, and the thresholds in percent."""
+
+    on: Mapping[str, bool]
+    severity: Mapping[str, Severity]
+    error_drop_threshold: float
+    warning_threshold: float | None = None
+    """Of the dropped rows as well, and below that one: from there on it is a warning. None: there is no warning."""
+    by_priority: Mapping[str, Severity | None] = field(default_factory=lambda: MappingProxyType({}))
+    """The severity of what rules of a priority failed; None, or no entry: the trigger's."""
+    page_on_unknown: bool = False
+    changes: frozenset[str] = frozenset()
+    """Triggers whose alerts are changes: they open and close nothing."""
+    limit: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({VOLUME: 3.5, ERRORS: 3.5}))
+    """Sigmas from which on a run is unusual, by trigger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """All that is known of a run when it is judged."""
+
+    subject: Subject
+    run_id: str
+    status: RunStatus
+    stats: RunStats | None
+    """None where the run checked nothing."""
+    unknown: str | None
+    """Why the counts are unknown; None where they are known or nothing was checked."""
+    failure: str | None
+    """What the exception was, as far as it may leave the cluster; None where none left the block."""
+    failed_rules: tuple[RuleResult, ...] = ()
+    """The rules with action `fail` that stopped the run."""
+    rules: tuple[Rule, ...] = ()
+    rules_source: str = NO_RULES
+    """Where the rules are from: `rules.source_of`."""
+    started_at: datetime
+    ended_at: datetime
+    application: str
+    application_id: str | None = None
+    job_metadata: str | None = None
+    links: tuple[Link, ...] = ()
+    previous: Subject | None = None
+    """What the table was called before: its incidents are closed under that name."""
+    history: History | None = None
+    """The subject's earlier runs. None where there is no stats table."""
