@@ -123,4 +123,7 @@ def test_a_table_that_grows_between_check_and_write(found, counting):
 
 
 def test_aggregates_ride_along_with_a_merge(found, counting):
-    assert found[f"{counting} aggregates_ride_along"] == [True, "failed", 450000, "target"]
+    result = found[f"{counting} aggregates_ride_along"]
+    right, unknown = [True, "failed", 450000, "target"], [False, "unknown", None, None]
+    # Of a merge, observation may say unknown, as above.
+    assert result in ([right, unknown] if counting == "observation" else [right])
