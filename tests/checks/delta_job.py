@@ -51,7 +51,7 @@ def session(folder: str) -> Any:
         spark = configure_spark_with_delta_pip(builder).getOrCreate()
         spark.range(1).write.format("delta").save(f"{folder}/proof")
     except Exception as error:
-        print("UNAVAILABLE " + " ".join(str(error).split())[:300], flush=True)
+        print("UNAVAILABLE Delta's jars could not be had: " + " ".join(str(error).split())[:300], flush=True)
         raise SystemExit(0) from None
     return spark
 

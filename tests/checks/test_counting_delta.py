@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.jobs import found_by
 
 pytestmark = pytest.mark.timeout(600)  # one job for all of them
 HERE = Path(__file__).parent
@@ -21,24 +19,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the job found, by counting and scenario."""
     if importlib.util.find_spec("delta") is None:
         pytest.skip("delta-spark is not installed, or there is none for this PySpark")
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     folder = tmp_path_factory.mktemp("delta")
-    job = subprocess.run(
-        [sys.executable, str(HERE / "delta_job.py"), str(folder)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=560,
-        check=False,
-    )
-    lines = job.stdout.splitlines()
-    for line in lines:
-        if line.startswith("UNAVAILABLE "):
-            pytest.skip(f"Delta's jars could not be had: {line[12:]}")
-        if line.startswith("FOUND "):
-            return dict(json.loads(line[6:]))
-    raise AssertionError(job.stderr[-3000:])
+    return found_by(str(HERE / "delta_job.py"), str(folder), folder=folder, seconds=560)
 
 
 RIGHT = [True, [1000, 400, 100, 900], [100, 334]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.jobs import found_by
 
 HERE = Path(__file__).parent
 START_SECONDS = 60
@@ -81,19 +82,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def found(master: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the driver found, by counting and scenario."""
     folder = tmp_path_factory.mktemp("driver")
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
-    job = subprocess.run(
-        [sys.executable, str(HERE / "cluster_job.py"), master, str(folder)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    lines = [line for line in job.stdout.splitlines() if line.startswith("FOUND ")]
-    assert lines, job.stderr[-3000:]
-    return dict(json.loads(lines[0][6:]))
+    return found_by(str(HERE / "cluster_job.py"), master, str(folder), folder=folder, seconds=240)
 
 
 RIGHT = {"exact": True, "counts": [4000, 1600, 400, 3600], "rules": [400, 1334]}

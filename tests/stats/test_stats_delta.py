@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.jobs import found_by
+
 pytestmark = pytest.mark.timeout(600)  # one job for all of them
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +18,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if importlib.util.find_spec("delta") is None:
         pytest.skip("delta-spark is not installed, or there is none for this PySpark")
     folder = tmp_path_factory.mktemp("delta")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
-    job = subprocess.run(
-        [sys.executable, "-m", "tests.stats.delta_job", str(folder)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=560,
-        check=False,
-    )
-    for line in job.stdout.splitlines():
-        if line.startswith("UNAVAILABLE "):
-            pytest.skip(f"Delta's jars could not be had: {line[12:]}")
-        if line.startswith("FOUND "):
-            return dict(json.loads(line[6:]))
-    raise AssertionError(job.stderr[-3000:])
+    return found_by("-m", "tests.stats.delta_job", str(folder), folder=folder, seconds=560)
 
 
 def test_where_the_catalog_is_delta_s_a_folder_is_a_delta_table(found):
