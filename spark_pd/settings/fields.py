@@ -109,6 +109,7 @@ class Count(Number):
         self.validators = [validate.Range(min=least, max=most, error=self.expected)]
 
     def read(self, value: Any) -> int:
+        """The number, without a fraction. Raises ValidationError for anything else."""
         number = super().read(value)
         if not number.is_integer():
             raise self.unexpected()
@@ -238,6 +239,7 @@ class Windows(Text):
         super().__init__(EXPECTED)
 
     def read(self, value: Any) -> str:
+        """The text as it was given. Raises ValidationError where it is no list of windows."""
         text = super().read(value)
         try:
             parse_windows(text)

@@ -137,6 +137,7 @@ def _numbers(rules: Sequence[Rule]) -> dict[str, dict[str, int]]:
     active = [rule for rule in rules if rule.is_active]
 
     def whole(kind: str) -> dict[str, int]:
+        """How many rules of that kind, which are about the whole data, and on which side they are judged."""
         found = [rule for rule in active if rule.rule_type == kind]
         return {
             f"num_{kind}_rules": len(found),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import spark_pd
+from tests.road.shared import IGNORED_ON, write
 
 
 @pytest.fixture
@@ -24,6 +25,20 @@ def install(spark: Any, pagerduty: Any) -> Iterator[Callable[..., spark_pd.Monit
     yield installed
     for monitor in monitors:
         monitor.uninstall()
+
+
+@pytest.fixture
+def run(spark: Any, install: Any) -> Callable[..., Any]:
+    """Runs sales.orders with rules over so many rows, and gives the Run."""
+
+    def ran(rules: Any, rows: int, config: dict[str, Any] | None = None) -> Any:
+        monitor = install({**IGNORED_ON, "spark.pd.on.failure": False, **(config or {})})
+        with monitor.run("sales.orders", rules=rules) as run:
+            write(run.check(spark.range(rows)))
+        assert run.stats.exact
+        return run
+
+    return ran
 
 
 @pytest.fixture(autouse=True)

@@ -5,28 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from tests.road.shared import IGNORED_ON, THRESHOLD_ON, write
+from tests.road.shared import IGNORED_ON, THRESHOLD_ON
 
 OWN = {"rule": "below_90", "expectation": "id < 90", "incident": "rule", "priority": "high"}
 OTHER = {"rule": "even", "expectation": "id % 2 = 0", "priority": "low"}
 THERE = {"rule": "there", "expectation": "id IS NOT NULL"}
 SEVERITIES = {"spark.pd.severity.priority.high": "critical", "spark.pd.severity.priority.low": "info"}
-
-
-@pytest.fixture
-def run(spark, install):
-    """Runs sales.orders with rules over so many rows, and gives the Run."""
-
-    def ran(rules: Any, rows: int, config: dict[str, Any] | None = None) -> Any:
-        monitor = install({**IGNORED_ON, "spark.pd.on.failure": False, **(config or {})})
-        with monitor.run("sales.orders", rules=rules) as run:
-            write(run.check(spark.range(rows)))
-        assert run.stats.exact
-        return run
-
-    return ran
 
 
 def opened(pagerduty: Any) -> dict[str, str]:

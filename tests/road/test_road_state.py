@@ -6,28 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.road.shared import IGNORED_ON, write
 
 ABOVE = {"rule": "below_90", "expectation": "id < 90"}
 EVEN = {"rule": "even", "expectation": "id % 2 = 0"}
 THERE = {"rule": "there", "expectation": "id IS NOT NULL"}
 TRIGGER = "ignored_rules"
-
-
-@pytest.fixture
-def run(spark, install):
-    """Runs sales.orders with rules over so many rows, and gives the Run."""
-
-    def ran(rules: Any, rows: int, config: dict[str, Any] | None = None) -> Any:
-        monitor = install({**IGNORED_ON, "spark.pd.on.failure": False, **(config or {})})
-        with monitor.run("sales.orders", rules=rules) as run:
-            write(run.check(spark.range(rows)))
-        assert run.stats.exact
-        return run
-
-    return ran
 
 
 def told(run: Any) -> tuple[str, str]:
