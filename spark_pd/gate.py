@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -78,8 +78,7 @@ class Gate:
         if policy is not None:
             try:
                 muted = self._muted(verdicts)
-                everything = (*verdicts, *self._orphaned(verdicts))
-                with self._held(everything) as held:
+                with self._held_with_orphans(verdicts) as (everything, held):
                     rulings = self._rulings(policy, everything, held, muted)
                     passage = self._hand_over(rulings, seconds)
                     held.save(ruling.sent for ruling in rulings if ruling.send and ruling.sent is not None)
@@ -97,13 +96,16 @@ class Gate:
         mutes, now = self._mutes.read(), self._clock()
         return {each.dedup_key: why_muted(self._mutes.windows, mutes, each.subject, each.trigger, now) for each in firing}
 
-    def _orphaned(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-        """What closes the own incidents of rules that were removed. Only a run that passed closes them, so only it has to look."""
-        keys = {verdict.dedup_key for verdict in verdicts if verdict.passed and verdict.rule is None}
-        if self._store is None or not keys:
-            return ()
-        with self._store.hold(sorted(keys)) as held:
-            return orphaned(verdicts, held.memories) if held.known else ()
+    @contextmanager
+    def _held_with_orphans(self, verdicts: Sequence[Verdict]) -> Iterator[tuple[tuple[Verdict, ...], Held]]:
+        """The verdicts, and what closes the own incidents of rules that were removed, with the memories of all of them."""
+        with ExitStack() as stack:
+            held = stack.enter_context(self._held(verdicts))
+            orphans = orphaned(verdicts, held.memories) if held.known else ()
+            if orphans:  # seldom: a hold may be a look into a table, and one is enough for a run without
+                stack.close()
+                held = stack.enter_context(self._held((*verdicts, *orphans)))
+            yield (*verdicts, *orphans), held
 
     @contextmanager
     def _held(self, verdicts: Sequence[Verdict]) -> Iterator[Held]:
