@@ -350,7 +350,10 @@ def test_keys_at_the_limit_have_files_of_their_own(store: FileStateStore) -> Non
 
 
 def aged(store: FileStateStore, key: str, days: float) -> None:
-    """Make what is remembered of a key's subject so old."""
+    """Make what is remembered of a key's subject so old, once the pruning that the first save began has ended: it would take the file."""
+    for thread in threading.enumerate():
+        if thread.name == "spark_pd-prune":
+            thread.join()
     file = store._file("", key)
     at = time.time() - days * 86_400
     os.utime(file, (at, at))
