@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from spark_pd.history.past import History
 from spark_pd.history.unusual import ERRORS, VOLUME
+from spark_pd.lifecycle.events import Lifecycle
 from spark_pd.model import Link, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
 from spark_pd.rules import NO_RULES
 
@@ -62,3 +63,7 @@ class RunFacts:
     """What the table was called before: its incidents are closed under that name."""
     history: History | None = None
     """The subject's earlier runs. None where there is no stats table."""
+    lifecycle: Lifecycle | None = None
+    """What the Spark listener saw. None where there is none."""
+    no_lifecycle: str = "there is no Spark listener"
+    """Why there is none, where there is none."""
