@@ -35,12 +35,14 @@ help:
 demo: .venv/.ready
 	@$(WITH_JAVA) .venv/bin/spark-pd demo
 
-# The whole suite comes last, so that the closing line is the one that counts most.
-test: test-3.5 test-4.3 test-4.2
+# Each part runs whatever became of the one before. The whole suite comes last, so that the closing line is the one that counts most.
+test:
+	@bad=; for part in 3.5 4.3 4.2; do $(MAKE) --no-print-directory test-$$part || bad="$$bad $$part"; done; \
+	test -z "$$bad" || { echo "make test: failed on PySpark$$bad" >&2; exit 1; }
 
 test-4.2: .venv/.ready
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS)
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS); rough=$$?; \
+	.venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS) && exit $$rough
 
 test-3.5: .venv-3.5/.ready
 	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)

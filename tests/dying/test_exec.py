@@ -350,7 +350,7 @@ def test_pagerduty_that_hangs_costs_the_deadline_and_no_more(start, sandbox, out
     started = time.monotonic()
     returned, _ = finished(start("with run_of(): os._exit(9)", under=UNDER, env=enabled | {"SPARK_PD_DEADLINE": "1"}))
     assert returned == 9
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 40
     assert len(list((outbox_folder / "queue").glob("*.json"))) == 1
 
 

@@ -76,7 +76,7 @@ CHANGES = fields(
 
 
 def send(sandbox: Sandbox, path: str, event: Any) -> requests.Response:
-    return requests.post(f"{sandbox.url}/v2{path}", json=event, timeout=10)
+    return requests.post(f"{sandbox.url}/v2{path}", json=event, timeout=60)
 
 
 @pytest.mark.parametrize(("path", "events"), [("/enqueue", ALERTS), ("/change/enqueue", CHANGES)])
