@@ -25,7 +25,7 @@ def cause_of(text: str | None, shown: Shown) -> str | None:
     if text is None or not text.strip():
         return None
     if shown == "full":
-        return one_line(text, FULL_LIMIT)
+        return one_line(text, FULL_LIMIT) or None
     root = _root(text)
     found = _CLASS.match(root)
     if shown == "class":
