@@ -26,24 +26,24 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where one fact may be found, in this order: a local property or configuration, the REPL's context, a tag of the notebook's."""
+    """Where one fact may be found, the nearest first: the REPL's context, a local property or configuration, a tag of the notebook's."""
 
-    properties: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
 
 _FACTS: Mapping[str, _Places] = {
-    "workspace": _Places(("spark.databricks.workspaceUrl",), ("workspaceUrl", "browserHostName"), ("browserHostName",)),
-    "workspace_id": _Places(("spark.databricks.clusterUsageTags.clusterOwnerOrgId",), ("workspaceId",), ("orgId",)),
-    "cluster_id": _Places((CLUSTER,), ("clusterId",), ("clusterId",)),
-    "cluster_name": _Places(("spark.databricks.clusterUsageTags.clusterName",)),
-    "job_id": _Places(("spark.databricks.job.id",), ("jobId",), ("jobId",)),
-    "job_run_id": _Places(("spark.databricks.job.parentRunId",), ("multitaskParentRunId",), ("multitaskParentRunId", "jobRunId")),
-    "task_run_id": _Places(("spark.databricks.job.runId",), (), ("runId",)),
-    "task": _Places(("spark.databricks.job.taskKey",), (), ("taskKey",)),
-    "notebook_path": _Places(("spark.databricks.notebook.path",), ("notebookPath",), ("notebookPath",)),
-    "notebook_id": _Places(("spark.databricks.notebook.id",), ("notebookId",), ("notebookId",)),
+    "workspace": _Places(("workspaceUrl", "browserHostName"), ("spark.databricks.workspaceUrl",), ("browserHostName",)),
+    "workspace_id": _Places(("workspaceId",), ("spark.databricks.clusterUsageTags.clusterOwnerOrgId",), ("orgId",)),
+    "cluster_id": _Places(("clusterId",), (CLUSTER,), ("clusterId",)),
+    "cluster_name": _Places((), ("spark.databricks.clusterUsageTags.clusterName",)),
+    "job_id": _Places(("jobId",), ("spark.databricks.job.id",), ("jobId",)),
+    "job_run_id": _Places(("multitaskParentRunId",), ("spark.databricks.job.parentRunId",), ("multitaskParentRunId", "jobRunId")),
+    "task_run_id": _Places((), ("spark.databricks.job.runId",), ("runId",)),
+    "task": _Places((), ("spark.databricks.job.taskKey",)),
+    "notebook_path": _Places(("notebookPath",), ("spark.databricks.notebook.path",), ("notebookPath",)),
+    "notebook_id": _Places(("notebookId",), ("spark.databricks.notebook.id",), ("notebookId",)),
 }
 
 
@@ -56,7 +56,7 @@ def databricks_facts(spark: Any, environ: Mapping[str, str] = os.environ) -> dic
     context, tags = _repl_context(), _notebook_tags(spark)
     found = {"runtime": runtime or None}
     for name, places in _FACTS.items():
-        told = [(properties, places.properties), (context, places.context), (tags, places.tags)]
+        told = [(context, places.context), (properties, places.properties), (tags, places.tags)]
         found[name] = next((value for ask, keys in told for key in keys if (value := ask(key)) is not None), None)
     return {name: value for name, value in found.items() if value is not None}
 

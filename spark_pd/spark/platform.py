@@ -36,10 +36,10 @@ def platform_of(spark: Any) -> Platform:
 
 def history_link(spark: Any) -> tuple[Link, ...]:
     """Where the history server will show the application once it is gone: on YARN, where its address is set and the event log is on."""
-    address, application = _setting(spark, HISTORY), application_id(spark)
-    if address is None or application is None or (_setting(spark, EVENT_LOG) or "").lower() != "true":
+    address = (_setting(spark, HISTORY) or "").strip()
+    if not address or (_setting(spark, EVENT_LOG) or "").lower() != "true":
         return ()
-    address = address.strip()
+    application = application_id(spark) or ""
     if not _ADDRESS.fullmatch(address) or not re.fullmatch(r"[\w-]+", application):
         return ()  # a variable of Hadoop's, perhaps: no link is better than a wrong one
     place = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"

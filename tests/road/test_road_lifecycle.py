@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,12 +55,11 @@ def test_a_run_that_takes_too_long_is_told_while_it_runs_and_once_and_the_next_o
     run = overrunning(0.2, lambda run: pagerduty.open_incidents())
     (incident,) = pagerduty.open_incidents()
     assert incident.dedup_key == "spark_pd/-/-/sales.orders/overrun"
-    assert incident.summary.startswith("sales.orders still runs after 0.")
-    assert incident.summary.endswith("limit 0.2 s")
+    assert re.fullmatch(r"sales\.orders still runs after [\d.]+ s, limit 0\.2 s", incident.summary)
     assert (incident.severity, incident.trigger_count, incident.details["status"]) == ("error", 1, "running")
     assert incident.details["run_id"] == run.run_id
     assert decision(run, "overrun").outcome == "firing"
-    assert "limit 0.2 s; found while it ran, after 0." in decision(run, "overrun").reason
+    assert re.fullmatch(r"took .+, limit 0\.2 s; found while it ran, after [\d.]+ s", decision(run, "overrun").reason)
     assert [(a.trigger, a.state) for a in run.alerts] == [("overrun", "firing")]
     assert [d.status for d in run.deliveries] == ["sent"]
     in_time = overrunning(LONG)
@@ -123,12 +123,9 @@ def test_an_uninstalled_monitors_open_run_is_still_told(spark, pagerduty):
 def test_a_state_that_clusters_share_knows_of_what_was_told_while_the_run_ran(pagerduty, overrunning, tmp_path):
     tables = {"spark.pd.stats.table": str(tmp_path / "stats"), "spark.pd.outbox.path": str(tmp_path / "a")}
     overrunning(0.2, lambda run: pagerduty.open_incidents(), **tables)
-    elsewhere = {**tables, "spark.pd.outbox.path": str(tmp_path / "b")}
-    closing = overrunning(LONG, **elsewhere)
+    closing = overrunning(LONG, **{**tables, "spark.pd.outbox.path": str(tmp_path / "b")})
     assert [(d.alert.state, d.status) for d in closing.deliveries] == [("resolved", "sent")]
     assert pagerduty.open_incidents() == []
-    again = overrunning(LONG, **elsewhere)
-    assert [d.reason for d in again.deliveries] == ["no incident is open"]
 
 
 def test_a_run_that_wrote_nothing_opens_an_incident_that_one_with_rows_closes_and_an_empty_input_does_neither(spark, pagerduty, install):
