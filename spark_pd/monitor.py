@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from spark_pd.error_table.place import Place, beside
 from spark_pd.errors import UsageError
 from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
+from spark_pd.lifecycle.attempts import attempt_of, failure_severity
 from spark_pd.model import Rule, Subject, normalized_table
 from spark_pd.mutes import Mutes, MutesFile, parse_windows
 from spark_pd.outbox import Outbox, open_outbox
@@ -114,6 +116,7 @@ class Monitor:
     def __init__(self, spark: Any, settings: Settings) -> None:
         from spark_pd.checks.counting import method_of
         from spark_pd.spark import session
+        from spark_pd.spark.platform import platform_of
 
         self._spark = spark
         self._settings = settings
@@ -126,10 +129,12 @@ class Monitor:
             page_on_unknown=settings.on_unknown == "page",
             changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
             limit=settings.limit,
+            exceptions=settings.exceptions,
         )
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
-        self._links = session.links_of(spark)
+        self._platform = platform_of(spark)
+        self._attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=self._platform.attempt)
         channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
         self._gate = self._gated(channel, outbox)
         self._records = self._recorded(channel, outbox)
@@ -138,7 +143,8 @@ class Monitor:
             markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
             heartbeat=settings.heartbeat,
             on_signal=settings.on_signal,
-            severity=settings.severity["failure"],
+            severity=failure_severity(settings.severity["failure"], self._attempt),
+            attempt=None if self._attempt is None else str(self._attempt),
             application=self._application,
             application_id=self._application_id,
             address=channel.address,
@@ -253,7 +259,9 @@ class Monitor:
             application=self._application,
             application_id=self._application_id,
             job_metadata=self._settings.job_metadata,
-            links=self._links,
+            links=self._platform.links,
+            attempt=self._attempt,
+            platform=self._platform.facts,
         )
         return Run(
             plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard, records=self._records

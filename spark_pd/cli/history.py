@@ -77,9 +77,8 @@ def history(
         what = one_line(str(error), 300)
         raise UsageError(f"the stats table {name} could not be read ({type(error).__name__}: {what}); does the session know it?") from None
     past = History(runs=found, most=settings.history_runs, least=settings.history_min_runs)
-    limits = {"input_count": settings.limit["unusual_volume"]} | dict.fromkeys(
-        ("error_percentage", "error_drop_percentage"), settings.limit["unusual_errors"]
-    )
+    volume, errors = (settings.limit[trigger] or 0.0 for trigger in ("unusual_volume", "unusual_errors"))
+    limits = {"input_count": volume, "error_percentage": errors, "error_drop_percentage": errors}
     told = summary(past, limits, datetime.now(timezone.utc))
     told["runs"] = told["runs"][:runs]
     if as_json:

@@ -34,6 +34,8 @@ class Guard:
     """Seconds between two signs of life of a marker; 0 for none."""
     on_signal: bool = True
     severity: Severity = "critical"
+    attempt: str | None = None
+    """Which try of its job this process is, in words."""
     application: str = ""
     application_id: str | None = None
     address: Callable[[], Address] | None = None
@@ -83,6 +85,7 @@ class Guard:
             run_id=run.run_id,
             subject=subject,
             severity=self.severity,
+            attempt=self.attempt,
             application=self.application,
             application_id=self.application_id,
             started_at=started_at,

@@ -63,3 +63,8 @@ class Lifecycle:
     def of(self, kind: EventKind) -> tuple[LifecycleEvent, ...]:
         """The run's own events of a kind."""
         return tuple(event for event in self.events if event.kind == kind)
+
+
+def unseen(why: str) -> Lifecycle:
+    """Of a run of which nobody could be asked, for that reason."""
+    return Lifecycle(activity=Activity(), incomplete=why)

@@ -19,8 +19,9 @@ from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
 from spark_pd.settings.naming import DOTTED
 from spark_pd.settings.other_secrets import is_telling, proxy_or_reference, token_or_reference
+from spark_pd.settings.setting import Setting
 from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
-from spark_pd.settings.table import SETTINGS, Setting
+from spark_pd.settings.table import SETTINGS
 from spark_pd.settings.values import Settings
 
 logger = logging.getLogger("spark_pd.settings")

@@ -8,18 +8,19 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from spark_pd.settings import user_config
-from spark_pd.settings.table import SETTINGS, Setting
+from spark_pd.settings.setting import Setting
+from spark_pd.settings.table import SETTINGS
 
 OURS = "spark.pd."
 PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
-# The listener's, and the watch's.
-_LATER_TRIGGERS = (
-    *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure"),
-    "late",
+# The streams', and the watch's.
+_LATER_TRIGGERS = ("query_failure", "late")
+# Names that the contract has and this version does not act on.
+_LATER = (
+    *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
+    user_config.spark_pd_limit_no_output,
 )
-# Names that the contract has and this version does not act on yet.
-_LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
 CONSTANTS: Mapping[str, str] = MappingProxyType(
     {constant: name for constant, name in vars(user_config).items() if isinstance(name, str) and name.startswith(PREFIXES)}
 )

@@ -51,8 +51,8 @@ class Settings:
     """Of every known trigger."""
     after: Mapping[str, int] = field(default_factory=_none, hash=False)
     """Bad runs in a row before the first page, of every trigger that judges a run."""
-    limit: Mapping[str, float] = field(default_factory=_none, hash=False)
-    """Sigmas, of the triggers that compare a run with its history."""
+    limit: Mapping[str, float | None] = field(default_factory=_none, hash=False)
+    """From which number on a trigger fires, of those that have one; None: never."""
     stats_table: str | None = DEFAULTS["stats_table"]
     stats_format: str | None = DEFAULTS["stats_format"]
     history_runs: int = DEFAULTS["history_runs"]
@@ -91,6 +91,8 @@ class Settings:
     cerberus_sdb_path: str | None = DEFAULTS["cerberus_sdb_path"]
     databricks_workspace_url: str | None = DEFAULTS["databricks_workspace_url"]
     databricks_secret_scope: str | None = DEFAULTS["databricks_secret_scope"]
+    attempt: int | None = DEFAULTS["attempt"]
+    max_attempts: int | None = DEFAULTS["max_attempts"]
     job_metadata: str | None = DEFAULTS["job_metadata"]
     rules_params: Mapping[str, str] = field(default_factory=_none, hash=False)
     config_file: str | None = DEFAULTS["config_file"]

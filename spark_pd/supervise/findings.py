@@ -30,19 +30,30 @@ class Findings:
     reason: str
 
     def alert(
-        self, subject: Subject, *, severity: Severity, ending: Ending, started_at: datetime, at: datetime, host: str, pid: int
+        self,
+        subject: Subject,
+        *,
+        severity: Severity,
+        ending: Ending,
+        started_at: datetime,
+        at: datetime,
+        host: str,
+        pid: int,
+        attempt: str | None = None,
     ) -> Alert | None:
-        """The application's alert; the subject's table is its name."""
+        """The application's alert; the subject's table is its name. attempt: which try of its job it was, in words."""
         if self.application is None:
             return None
+        tried = f" ({attempt})" if attempt else ""
         return failure(
             subject,
             self.application,
             severity=severity,
             application=subject.table,
-            what=f"failed: {self.reason}" if self.application == "firing" else self.reason,
+            what=f"failed{tried}: {self.reason}" if self.application == "firing" else self.reason,
             details={
                 "reason": self.reason,
+                "attempt": attempt,
                 "exit_code": ending.code if not ending.signal else None,
                 "signal": str(ending) if ending.signal else None,
                 "started_at": started_at,

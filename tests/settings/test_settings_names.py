@@ -193,7 +193,7 @@ def test_settings_of_spark_expectations_that_are_not_used_are_one_warning(caplog
 
 def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text("se: {dq: {rules: {params: {env: prod, least: 1}}}}\nspark.pd.limit.overrun: 60\n", encoding="utf-8")
+    file.write_text("se: {dq: {rules: {params: {env: prod, least: 1}}}}\nspark.pd.limit.late: 60\n", encoding="utf-8")
     settings = load_settings(
         {
             user_config.se_enable_error_table: True,
@@ -201,7 +201,7 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
             "spark.pd.on.stage_retry": "False",
             "spark.pd.error.table": "",
         },
-        spark_conf={"spark.pd.on.late": "true", "spark.pd.severity.no_output": "error"},
+        spark_conf={"spark.pd.on.late": "true", "spark.pd.limit.no_output": "1"},
         environ={"SPARK_PD_ON_QUERY_FAILURE": "true", "SPARK_PD_ON_JOB_FAILURE": "false"},
         config_file=file,
     )
@@ -209,7 +209,7 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
     (record,) = caplog.records
     assert record.getMessage() == (
         "these settings have no effect in this version of spark_pd: SPARK_PD_ON_QUERY_FAILURE, "
-        "spark.pd.limit.overrun, spark.pd.on.late, spark.pd.severity.no_output"
+        "spark.pd.limit.late, spark.pd.limit.no_output, spark.pd.on.late"
     )
 
 
