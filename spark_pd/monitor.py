@@ -21,6 +21,7 @@ from spark_pd.errors import UsageError
 from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.lifecycle.attempts import attempt_of, failure_severity
+from spark_pd.lifecycle.listening import listening_of, release_listeners
 from spark_pd.model import Rule, Subject, normalized_table
 from spark_pd.mutes import Mutes, MutesFile, parse_windows
 from spark_pd.outbox import Outbox, open_outbox
@@ -55,18 +56,17 @@ def install(
     """Put spark_pd into a session, the active one unless `spark` is given, and return its Monitor. No network.
 
     `config` has `user_config` constants or "spark.pd.*" names for keys; it is stronger than the Spark configuration, the environment and
-    the YAML file. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
+    the YAML file. `lifecycle` is the Spark listener: `auto` does without it where it cannot be had, True raises UsageError then, False
+    wants none. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
     UsageError where there is no session.
     """
     from spark_pd.spark import session
 
-    if lifecycle is True:
-        raise UsageError("lifecycle=True asks for the Spark listener, which this version does not have yet; leave it at 'auto'")
-    if lifecycle not in (False, "auto"):
+    if lifecycle not in (True, False, "auto"):
         raise UsageError(f"lifecycle is True, False or 'auto', not {lifecycle!r}")
     active: Any = session.active_session() if spark is None else spark
     settings = load_settings(config, spark_conf=session.settings_of(active, setting_names()), config_file=config_file)
-    monitor = Monitor(active, settings)
+    monitor = Monitor(active, settings, lifecycle)
     _installed.put(active, monitor)
     return monitor
 
@@ -113,7 +113,7 @@ class _Checker:
 class Monitor:
     """spark_pd in one session. Make runs with `run` or `with_expectations`; each has a plan of its own and shares no state with another."""
 
-    def __init__(self, spark: Any, settings: Settings) -> None:
+    def __init__(self, spark: Any, settings: Settings, lifecycle: bool | Literal["auto"] = "auto") -> None:
         from spark_pd.checks.counting import method_of
         from spark_pd.spark import session
         from spark_pd.spark.platform import platform_of
@@ -152,6 +152,7 @@ class Monitor:
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
+        self._listening = listening_of(spark, lifecycle)
 
     def _gated(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Gate:
         """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
@@ -264,7 +265,12 @@ class Monitor:
             platform=self._platform.facts,
         )
         return Run(
-            plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard, records=self._records
+            plan,
+            checker=_Checker(self._spark, self._settings, product, table),
+            gate=self._gate,
+            guard=self._guard,
+            records=self._records,
+            listening=self._listening,
         )
 
     def with_expectations(
@@ -328,6 +334,7 @@ class _Installed:
 
         forget_methods()
         release()
+        release_listeners()
 
 
 _installed = _Installed()

@@ -21,7 +21,8 @@ from spark_pd.error_table.place import Place
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.lifecycle.attempts import Attempt
-from spark_pd.lifecycle.events import unseen
+from spark_pd.lifecycle.events import Lifecycle, unseen
+from spark_pd.lifecycle.listening import Listening
 from spark_pd.lifecycle.overrun import Overrun
 from spark_pd.lifecycle.triggers import OVERRUN, duration
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
@@ -63,7 +64,16 @@ class RunPlan:
 class Run:
     """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
 
-    def __init__(self, plan: RunPlan, *, checker: Any, gate: Gate, guard: Guard | None = None, records: Records | None = None) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        checker: Any,
+        gate: Gate,
+        guard: Guard | None = None,
+        records: Records | None = None,
+        listening: Listening | None = None,
+    ) -> None:
         self.run_id = str(uuid.uuid4())
         self._plan = plan
         self._checker = checker
@@ -71,6 +81,7 @@ class Run:
         self._gate = gate if self._record is None or self._record.state is None else gate.remembering(self._record.state)
         self._ended: Ended | None = None
         self._guard = guard or Guard()
+        self._lifecycle = (listening or Listening(why_not="there is no Spark listener")).of_run(self.run_id)
         self._process = os.getpid()
         self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
         self._state: Literal["new", "open", "judged", "ended"] = "new"
@@ -90,6 +101,8 @@ class Run:
         self.deliveries: tuple[Delivery, ...] = ()
         self.error_table: ErrorTable | None = None
         """What became of the error table; None where it is switched off, or nothing was checked."""
+        self.lifecycle: Lifecycle | None = None
+        """What Spark did for the run; None where there is no listener, or it did not answer."""
 
     @property
     def table(self) -> str:
@@ -106,6 +119,7 @@ class Run:
             raise UsageError(f"the run of {self.table} was entered before; make a new one with monitor.run for each block")
         self._state = "open"
         self._started_at = _now()
+        self._lifecycle.begin()
         if self._record is not None:
             self._record.begin()
         if self._record is None or self._record.state is None:
@@ -184,6 +198,7 @@ class Run:
             if not judged and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
                 self._write_error_table()
         finally:
+            self._lifecycle.end()
             if self._checked is not None:
                 self._checked.close()
         self._write_down()
@@ -269,7 +284,8 @@ class Run:
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
-        facts = self._facts(status, unknown, failure, failed)
+        self.lifecycle, without = self._lifecycle.told()
+        facts = replace(self._facts(status, unknown, failure, failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide(facts)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late

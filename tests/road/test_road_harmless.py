@@ -221,7 +221,7 @@ def test_wrong_use_says_what_to_do(spark, install):
     with pytest.raises(spark_pd.UsageError, match="name of the table"):
         monitor.run(" ")
     with pytest.raises(spark_pd.UsageError, match="lifecycle"):
-        spark_pd.install(spark, lifecycle=True)
+        spark_pd.install(spark, lifecycle="always")
 
 
 def test_settings_come_from_the_spark_configuration_too(spark, pagerduty):
