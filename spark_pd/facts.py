@@ -36,6 +36,18 @@ class TriggerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueryFacts:
+    """What became of a streaming query that is watched."""
+
+    name: str
+    completed: int | None = None
+    """The last batch that completed since the query was started; None where none did."""
+    ended: bool = False
+    failure: str | None = None
+    """What its exception was, as far as it may leave the cluster; None where it did not end by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """All that is known of a run when it is judged."""
 
@@ -67,3 +79,7 @@ class RunFacts:
     """What the Spark listener saw. None where there is none."""
     no_lifecycle: str = "there is no Spark listener"
     """Why there is none, where there is none."""
+    unchecked: str = "the run checked nothing"
+    """Why there are no stats, where there are none."""
+    query: QueryFacts | None = None
+    """The streaming query, where the facts are of one: `stats` are then those of its last batches."""

@@ -15,11 +15,14 @@ PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
 # The listener's, and the watch's.
 _LATER_TRIGGERS = (
-    *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure"),
+    *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output"),
     "late",
 )
 # Names that the contract has and this version does not act on yet.
-_LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
+_LATER = (
+    *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
+    user_config.spark_pd_limit_query_failure,
+)
 CONSTANTS: Mapping[str, str] = MappingProxyType(
     {constant: name for constant, name in vars(user_config).items() if isinstance(name, str) and name.startswith(PREFIXES)}
 )

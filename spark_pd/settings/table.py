@@ -66,6 +66,7 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
         "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
         "unusual_volume": Trigger(names.spark_pd_on_unusual_volume, False, "warning"),
         "unusual_errors": Trigger(names.spark_pd_on_unusual_errors, False, "warning"),
+        "query_failure": Trigger(names.spark_pd_on_query_failure, True, "critical"),
     }
 )
 
@@ -290,6 +291,13 @@ SETTINGS: tuple[Setting, ...] = (
             doc=f"How many sigmas from the median of earlier runs {name} takes to fire.",
         )
         for name in USUAL
+    ),
+    Setting(
+        name=names.spark_pd_stream_batches,
+        field="stream_batches",
+        kind=Count(1, 1000, "a number of batches"),
+        default=10,
+        doc="The last micro-batches with rows that a stream is judged by, together.",
     ),
     Setting(
         name=names.spark_pd_environment,
