@@ -12,11 +12,13 @@ import logging
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from spark_pd.spark.session import is_connect
+from spark_pd.streaming.ending import session_is_over
 
 logger = logging.getLogger("spark_pd.streaming")
 
@@ -24,6 +26,10 @@ POLL = 1.0
 """Seconds between two looks at queries that do not tell of themselves."""
 LOOK = 30.0
 """Seconds between two looks at queries that do: of what Spark's own queue had no room for, and of queries of another session."""
+
+
+_Event: TypeAlias = tuple[str, str, Any]
+"""What happened, to which run of a query, and what was told of it."""
 
 
 class Watched(Protocol):
@@ -56,7 +62,7 @@ class Hub:
         self._spark = weakref.ref(spark)
         self._lock = threading.Lock()
         self._watches: dict[str, Watched] = {}
-        self._events: SimpleQueue[tuple[str, str, Any] | None] = SimpleQueue()
+        self._events: SimpleQueue[_Event | None] = SimpleQueue()
         self._listener: Any = None
         self._polls = False
         self._thread: threading.Thread | None = None
@@ -81,6 +87,13 @@ class Hub:
                 self._events.put(None)
                 self._deafen()
 
+    def drain(self, seconds: float) -> None:
+        """Wait until all that was told is judged, so many seconds at most."""
+        if self._thread is not None and threading.current_thread() is not self._thread:
+            done = threading.Event()
+            self._events.put(("drained", "", done))
+            done.wait(seconds)
+
     def settle(self) -> None:
         """Have all that is watched told, before the interpreter ends."""
         for watch in list(self._watches.values()):
@@ -92,7 +105,7 @@ class Hub:
         try:
             if is_connect(spark) and _client_cannot_hear():
                 raise RuntimeError("Connect's client of PySpark 3.5 runs listeners on the server")
-            listener = _listener_class()(self._events)
+            listener = _listener_class()(self._events, lambda: session_is_over(spark))
             spark.streams.addListener(listener)  # type: ignore[union-attr]
             self._listener = listener
         except Exception as error:
@@ -117,12 +130,14 @@ class Hub:
             except Exception as error:
                 logger.warning("a streaming query's progress could not be judged: %s", type(error).__name__, exc_info=_debug())
 
-    def _handle(self, event: tuple[str, str, Any] | None) -> None:
+    def _handle(self, event: _Event | None) -> None:
         if event is None:
             for watch in list(self._watches.values()):
                 (watch.catch_up if self._polls else watch.look)()
             return
         kind, run_id, told = event
+        if kind == "drained":
+            told.set()
         watched = self._watches.get(run_id)
         if watched is not None and kind == "progress":
             watched.progressed(told)
@@ -146,8 +161,9 @@ def _listener_class() -> Any:
     class Listener(StreamingQueryListener):
         """Does as little as it can: Spark's own queue waits for it."""
 
-        def __init__(self, events: SimpleQueue[tuple[str, str, Any] | None]) -> None:
+        def __init__(self, events: SimpleQueue[_Event | None], over: Callable[[], bool]) -> None:
             self._spark_pd_events = events
+            self._spark_pd_over = over
 
         def onQueryStarted(self, event: Any) -> None:
             """Spark waits for this one with the query's start."""
@@ -160,8 +176,9 @@ def _listener_class() -> Any:
             """There is nothing to do."""
 
         def onQueryTerminated(self, event: Any) -> None:
-            """The query ended."""
-            self._spark_pd_events.put(("terminated", str(event.runId), event.exception))
+            """The query ended. Asked at once: a session that is stopped ends its queries by exceptions that nobody has to hear of."""
+            failure = None if event.exception is None or self._spark_pd_over() else str(event.exception)
+            self._spark_pd_events.put(("terminated", str(event.runId), failure))
 
     return Listener
 

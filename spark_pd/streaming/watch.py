@@ -30,6 +30,8 @@ _log = logging.getLogger("spark_pd.streaming")
 
 MOST = 100
 """Alerts and deliveries that a watch shows: a stream has no end."""
+MARGIN = 1.0
+"""Seconds beyond the deadline that what was told may take to be judged."""
 UNCOUNTED = "Spark observed no counts of the batch (all of its rows were filtered out before the check, or it was planned without it)"
 
 
@@ -139,6 +141,8 @@ class Watch:
 
     def settle(self) -> None:
         """Judge all that the query has told until now, and wait for what is sent of it, no longer than spark.pd.deadline. Never raises."""
+        if self._hub is not None and not self._over:
+            self._hub.drain(self._plan.deadline + MARGIN)
         self.catch_up()
 
     def look(self) -> None:
@@ -149,8 +153,8 @@ class Watch:
 
     def stop(self) -> None:
         """Settle, and watch no longer. The query goes on, and what is open stays open."""
+        self.settle()
         with self._lock:
-            self.settle()
             self._leave()
 
     # ---- what the query tells --------------------------------------------------------------------------------------------------
@@ -173,8 +177,6 @@ class Watch:
             self._read(self._asked())
             if self._over:
                 return
-            if failure is not None and session_is_over(self._spark):
-                failure = None  # a session that is stopped ends its queries by exceptions
             told = None if failure is None else said(failure, self._plan.exceptions)
             self._state = QueryFacts(name=self.name, completed=self._state.completed, ended=True, failure=told)
             self._ended_at = datetime.now(timezone.utc)
@@ -200,7 +202,8 @@ class Watch:
         try:
             ended = not self._query.isActive
             # In this order: what completes in between is told by the listener, or by the next look.
-            return _Asked(list(self._query.recentProgress), ended, failure_of(self._query) if ended else None)
+            failure = failure_of(self._query) if ended and not session_is_over(self._spark) else None
+            return _Asked(list(self._query.recentProgress), ended, failure)
         except Exception as error:  # the session is gone, or Connect's server
             _log.debug("%s: the query could not be asked: %s", self.name, type(error).__name__)
             return _Asked([], False, None)

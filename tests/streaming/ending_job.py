@@ -1,4 +1,4 @@
-"""A job whose streaming query fails, or whose session is stopped while it runs. Run by test_streaming_restarts.py."""
+"""A job that a streaming query ends by its failure, and whose session is stopped while another one goes on."""
 
 from __future__ import annotations
 
@@ -11,37 +11,31 @@ import spark_pd
 from spark_pd import user_config
 
 
-def main(ending: str, folder: str, url: str, key: str) -> None:
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.sql.warehouse.dir", f"{folder}/warehouse")
-        .getOrCreate()
-    )
-    spark.sparkContext.setLogLevel("OFF")
+def main(folder: str, url: str, key: str) -> None:
     config = {
         user_config.se_notifications_enable_pagerduty: True,
         user_config.se_notifications_pagerduty_integration_key: key,
         user_config.se_notifications_pagerduty_webhook_url: url,
         user_config.spark_pd_outbox_path: f"{folder}/outbox",
     }
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
+    spark = builder.config("spark.sql.warehouse.dir", f"{folder}/warehouse").config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
     monitor = spark_pd.install(spark, config)
     rate = spark.readStream.format("rate").option("rowsPerSecond", 10).load()
-    with monitor.run("ticks", rules=[{"rule": "r", "expectation": "value >= 0"}]) as run:
-        ticks = run.check(rate)
-        if ending == "fails":
-            ticks = ticks.selectExpr("if(value >= 0, raise_error('boom'), value) AS value")
-        query = ticks.writeStream.format("noop").option("checkpointLocation", f"{folder}/checkpoint").queryName("ticks").start()
-        watched = monitor.watch(query)
-        if ending == "fails":
+    watched = monitor.watch(rate.writeStream.format("noop").queryName("goes_on").start())
+    try:
+        with monitor.run("ticks", rules=[{"rule": "r", "expectation": "value >= 0"}]) as run:
+            broken = run.check(rate).selectExpr("if(value >= 0, raise_error('boom'), value) AS value")
+            query = broken.writeStream.format("noop").queryName("breaks").start()
+            monitor.watch(query)
             query.awaitTermination()
-    until = time.monotonic() + 60
-    while not watched.batches and time.monotonic() < until:
-        time.sleep(0.1)
-    spark.stop()
-    print("STOPPED", flush=True)
+    finally:
+        before = time.monotonic()
+        spark.stop()
+        took = time.monotonic() - before
+        watched.settle()
+        print(f"STOPPED {[alert.state for alert in watched.alerts if alert.state == 'firing']} after {took:.2f} s", flush=True)
 
 
 if __name__ == "__main__":
