@@ -19,10 +19,7 @@ _LATER_TRIGGERS = (
     "late",
 )
 # Names that the contract has and this version does not act on yet.
-_LATER = (
-    *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),
-    user_config.spark_pd_limit_query_failure,
-)
+_LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
 CONSTANTS: Mapping[str, str] = MappingProxyType(
     {constant: name for constant, name in vars(user_config).items() if isinstance(name, str) and name.startswith(PREFIXES)}
 )

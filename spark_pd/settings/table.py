@@ -72,7 +72,7 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
 
 NOTIFY = ("always", "change", "never")
 # start and completion are nothing bad: there is no row of bad runs to wait for.
-JUDGED = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors")
+JUDGED = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors", "query_failure")
 USUAL = ("unusual_volume", "unusual_errors")
 OUTLIER = 3.5  # sigmas; Iglewicz and Hoaglin, see history/baseline.py
 

@@ -41,6 +41,7 @@ def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> Non
         "ignored_rules": False,
         "unusual_volume": False,
         "unusual_errors": False,
+        "query_failure": True,
     }
     assert dict(settings.severity) == {
         "start": "info",
@@ -50,6 +51,7 @@ def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> Non
         "ignored_rules": "warning",
         "unusual_volume": "warning",
         "unusual_errors": "warning",
+        "query_failure": "critical",
     }
     assert (settings.error_drop_threshold, settings.deadline, settings.region) == (100.0, 5.0, "us")
     assert (settings.strict, settings.on_config_error, settings.on_unknown) == (False, "raise", "log")
@@ -255,7 +257,7 @@ def test_by_default_every_bad_run_pages_at_once_and_nothing_is_muted() -> None:
     settings = load_settings(environ={})
     assert set(settings.notify.values()) == {"always"}
     assert set(settings.notify) == set(settings.on)
-    judged = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors")
+    judged = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors", "query_failure")
     assert dict(settings.after) == dict.fromkeys(judged, 1)
     assert (settings.after_unknown, settings.cooldown, settings.min_severity) == (1, 0.0, "info")
     assert (settings.mute, settings.mutes_file) == (None, None)

@@ -189,6 +189,7 @@ def test_decisions_are_one_for_each_trigger_and_then_one_for_each_incident_of_a_
         ("ignored_rules", None, "firing"),
         ("unusual_volume", None, "none"),
         ("unusual_errors", None, "none"),
+        ("query_failure", None, "none"),
         ("error_drop_threshold", "b", "good"),
         ("ignored_rules", "a", "firing"),
     ]
