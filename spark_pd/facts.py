@@ -41,6 +41,18 @@ class TriggerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueryFacts:
+    """What became of a streaming query that is watched."""
+
+    name: str
+    completed: int | None = None
+    """The last batch that completed since the query was started; None where none did."""
+    ended: bool = False
+    failure: str | None = None
+    """What its exception was, as far as it may leave the cluster; None where it did not end by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """All that is known of a run when it is judged."""
 
@@ -78,3 +90,7 @@ class RunFacts:
     """Which try of its job it is. None where nobody tells."""
     platform: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Where it runs, by the platform's own names: a Databricks job and its run, a notebook."""
+    unchecked: str = "the run checked nothing"
+    """Why there are no stats, where there are none."""
+    query: QueryFacts | None = None
+    """The streaming query, where the facts are of one: `stats` are then those of its last batches."""

@@ -182,6 +182,11 @@ class Passage:
         """The alerts that were sent or withheld, in the verdicts' order."""
         return tuple(ruling.alert for ruling in self._rulings if ruling.alert is not None)
 
+    @property
+    def withheld(self) -> frozenset[str]:
+        """The dedup keys of alerts that the policy did not let out."""
+        return frozenset(delivery.alert.dedup_key for delivery in self._withheld)
+
     def noted(self, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
         """The decisions, with what policy made of their alerts at the end of their reasons."""
         notes: dict[tuple[str, str | None], str] = {}

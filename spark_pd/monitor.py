@@ -33,12 +33,17 @@ from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.state import place_of, state_of
+from spark_pd.streaming import ForeachBatch, StreamPlan, Streams, Watch
+from spark_pd.streaming.changes import Changes, Quiet
+from spark_pd.streaming.foreach_batch import NOT_OVER_CONNECT, Target
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_pd.checks.checked import Checked
     from spark_pd.record import Records
+    from spark_pd.streaming.checked import StreamCheck
 
 _log = logging.getLogger("spark_pd")
 P = ParamSpec("P")
@@ -74,8 +79,9 @@ def install(
 class _Checker:
     """What a run needs of rules, checks and Spark, for the session of one monitor."""
 
-    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str) -> None:
+    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str, streams: Streams) -> None:
         self._spark = spark
+        self._streams = streams
         self._settings = settings
         self._params = settings.rules_params
         self._product_id = product_id
@@ -94,6 +100,10 @@ class _Checker:
         method = method_of(getattr(df, "sparkSession", self._spark), self._settings.counting)
         samples = Samples(self._settings.samples, self._settings.samples_columns)
         return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
+
+    def check_stream(self, df: DataFrame, rules: Sequence[Rule], subject: Subject, source: str) -> StreamCheck:
+        """The streaming DataFrame checked, counted in each micro-batch."""
+        return self._streams.check(df, rules, table=self._table, subject=subject, rules_source=source)
 
     def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
         """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""
@@ -138,6 +148,7 @@ class Monitor:
         channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
         self._gate = self._gated(channel, outbox)
         self._records = self._recorded(channel, outbox)
+        self._streams = self._streaming(channel, outbox)
         self._guard = Guard(
             watching=settings.enabled,
             markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
@@ -199,6 +210,24 @@ class Monitor:
             least=settings.history_min_runs,
         )
 
+    def _streaming(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Streams:
+        """What watches queries: with the runs' policy and gate, and windows beside the outbox."""
+        settings = self._settings
+        plan = StreamPlan(
+            environment=settings.environment,
+            product_id=settings.product_id,
+            policy=self._policy,
+            batches=settings.stream_batches,
+            exceptions=settings.exceptions,
+            deadline=settings.deadline,
+            application=self._application,
+            application_id=self._application_id,
+            job_metadata=settings.job_metadata,
+            links=self._platform.links,
+        )
+        folder = None if outbox is None else outbox.folder
+        return Streams(self._spark, plan, self._gate, outbox=folder, place=lambda: place_of(channel.address()))
+
     def _outbox(self) -> Outbox | None:
         if not self._settings.enabled:
             return None
@@ -233,10 +262,21 @@ class Monitor:
         `rules`: a list, a DataFrame, a file or a table's name. `scope` (a backfill's date, a region) and `job` give the run incidents of
         its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, or after uninstall.
         """
+        return self._run(table, self._gate, rules, product_id, scope, job, previous_name)
+
+    def _run(
+        self,
+        table: str,
+        gate: Gate | Quiet,
+        rules: Any,
+        product_id: str | None,
+        scope: str | None,
+        job: str | None,
+        previous_name: str | None = None,
+    ) -> Run:
         from spark_pd.spark import session
 
-        if self._uninstalled:
-            raise UsageError("this monitor was uninstalled; call spark_pd.install(spark) for a new one")
+        self._must_be_installed()
         if not isinstance(table, str) or not table.replace("`", "").strip():
             raise UsageError(f"monitor.run takes the name of the table that is written, not {table!r}")
         catalog = session.current_catalog(self._spark)
@@ -264,14 +304,54 @@ class Monitor:
             attempt=self._attempt,
             platform=self._platform.facts,
         )
-        return Run(
-            plan,
-            checker=_Checker(self._spark, self._settings, product, table),
-            gate=self._gate,
-            guard=self._guard,
-            records=self._records,
-            listening=self._listening,
-        )
+        checker = _Checker(self._spark, self._settings, product, table, self._streams)
+        return Run(plan, checker=checker, gate=gate, guard=self._guard, records=self._records, listening=self._listening)
+
+    def _must_be_installed(self) -> None:
+        if self._uninstalled:
+            raise UsageError("this monitor was uninstalled; call spark_pd.install(spark) for a new one")
+
+    def watch(self, query: StreamingQuery) -> Watch:
+        """Watch a streaming query: judge the batches of what `run.check` gave, and tell of the exception that ends it.
+
+        It may be called at any time after the query's start, and again after each restart. Raises UsageError for what is no query.
+        """
+        self._must_be_installed()
+        return self._streams.watch(query)
+
+    def foreach_batch(
+        self,
+        table: str,
+        *,
+        rules: Any = None,
+        product_id: str | None = None,
+        mode: str = "append",
+        format: str | None = None,
+        partition_by: str | Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        write: Callable[[DataFrame, int], object] | None = None,
+        scope: str | None = None,
+        job: str | None = None,
+    ) -> ForeachBatch:
+        """A function for `writeStream.foreachBatch` in which each micro-batch is a run: a `fail` rule stops the stream, unwritten.
+
+        What stays of a batch is appended to `table`, or given to `write(df, batch_id)`. After a failure Spark gives the same batch again,
+        with the same id: a `write` that is to write it once has to go by that. Raises UsageError over Spark Connect.
+        """
+        from spark_pd.spark import session
+
+        self._must_be_installed()
+        if session.is_connect(self._spark):
+            raise UsageError(NOT_OVER_CONNECT)
+        quiet, target = Quiet(self._gate, Changes()), Target(mode=mode, format=format, partition_by=partition_by, options=options)
+
+        def make() -> Run:
+            """The run of one batch."""
+            run = self._run(table, quiet, rules, product_id, scope, job)
+            run.target = Place(table, format) if write is None else None  # a rule may stop the run before it writes
+            return run
+
+        return ForeachBatch(table, make, target, write)
 
     def with_expectations(
         self,
@@ -305,8 +385,9 @@ class Monitor:
         return decorate
 
     def uninstall(self) -> None:
-        """Take spark_pd out of the session. A run that is open ends as it would have; new ones are refused."""
+        """Take spark_pd out of the session. An open run ends as it would have; new ones are refused. No query is watched."""
         self._uninstalled = True
+        self._streams.close()
         _installed.take(self)
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from spark_pd.checks.checked import Checked, Found
     from spark_pd.gate import Gate, Passage
     from spark_pd.record import Records, RunRecord
+    from spark_pd.streaming.changes import Quiet
+    from spark_pd.streaming.checked import StreamCheck
 
 _log = logging.getLogger("spark_pd.run")
 
@@ -69,7 +71,7 @@ class Run:
         plan: RunPlan,
         *,
         checker: Any,
-        gate: Gate,
+        gate: Gate | Quiet,
         guard: Guard | None = None,
         records: Records | None = None,
         listening: Listening | None = None,
@@ -86,6 +88,7 @@ class Run:
         self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
         self._state: Literal["new", "open", "judged", "ended"] = "new"
         self._checked: Checked | None = None
+        self._stream: StreamCheck | None = None
         self._rules: tuple[Rule, ...] = ()
         self._written = False
         self.target: Place | None = None
@@ -145,10 +148,17 @@ class Run:
 
         `fail` rules are settled here, by a pass over the input: where one fails, the incident goes out and RuleFailed is raised before
         anything is written. Raises RulesError for rules that Spark does not accept over these columns, UsageError for a second check.
+
+        Of a streaming DataFrame the rows are counted in each micro-batch, and `monitor.watch` of its query judges them. Raises UsageError
+        for rules that no stream can be judged by: those with action `fail`, and those over the whole data.
         """
         self._must_be_open("check")
-        if self._checked is not None:
+        if self._checked is not None or self._stream is not None:
             raise UsageError(f"the run of {self.table} has checked a DataFrame already; make one run for each table that is written")
+        if getattr(df, "isStreaming", False) is True:
+            self._stream = self._checker.check_stream(df, self._rules, self._plan.subject, source_of(self._plan.rules))
+            stream: DataFrame = self._stream.df
+            return stream
         self._checked = checked = self._checker.check(df, self._rules)
         if checked.failed:
             failure = RuleFailed(_stopped_by(self.table, checked.failed), checked.failed)
@@ -280,6 +290,8 @@ class Run:
                     f"{_stopped_by(self.table, broken)}; the data had been written already: its input is not deterministic", broken
                 )
             self.stats = self._counted(found, status)
+        if self._stream is not None and status == "passed" and not self._stream.watched:
+            _log.warning("%s: run.check was given a stream that nobody watches: call monitor.watch(query) with its query", self.table)
         self._ended_at = _now()
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
         if error is not None and self._guard.terminated(error):
@@ -347,6 +359,7 @@ class Run:
             told_overrun=self._told_overrun,
             attempt=self._plan.attempt,
             platform=self._plan.platform,
+            unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
 
     def _write_error_table(self) -> None:

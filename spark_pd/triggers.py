@@ -34,7 +34,7 @@ def _counts_needed(facts: RunFacts) -> tuple[Outcome, str] | None:
     if facts.stats is None:
         if facts.status == "errored":
             return "unknown", "the run errored before it checked anything"
-        return "none", "the run checked nothing"
+        return "none", facts.unchecked
     if facts.status == "failed":
         return "unknown", "a rule with action fail stopped the run before anything was written"
     if facts.stats.input_count is None or facts.stats.dropped_count is None:
@@ -126,7 +126,7 @@ def unusual(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> tuple[Outco
     stats = facts.stats
     # An empty input is the most unusual volume of all.
     if stats is None or (cannot and stats.input_count != 0):
-        return *(cannot or ("none", "the run checked nothing")), ()
+        return *(cannot or ("none", facts.unchecked)), ()
     this = PastRun(
         run_id=facts.run_id,
         started_at=facts.started_at,
@@ -162,6 +162,17 @@ def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerPolicy) -> tuple
     return judge_lifecycle(trigger, seen, policy.limit.get(trigger))
 
 
+def _query_failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    query = facts.query
+    if query is None:
+        return "none", "it is about streaming queries that monitor.watch watches"
+    if query.failure is not None:
+        return "firing", f"query {query.name} failed: {query.failure}"
+    if query.completed is not None:
+        return "good", f"query {query.name} completed batch {query.completed}"
+    return "none", f"query {query.name} {'ended without an exception' if query.ended else 'has completed no batch since it was started'}"
+
+
 TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]] = {
     "start": _start,
     "completion": _completion,
@@ -171,6 +182,7 @@ TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]]
     VOLUME: _unusual_volume,
     ERRORS: _unusual_errors,
     **{each: partial(_of_lifecycle, each) for each in (JOB_FAILURE, STAGE_RETRY, TASK_FAILURES, EXECUTOR_LOST, OVERRUN, NO_OUTPUT)},
+    "query_failure": _query_failure,
 }
 
 

@@ -14,8 +14,8 @@ from spark_pd.settings.table import SETTINGS
 OURS = "spark.pd."
 PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
-# The streams', and the watch's.
-_LATER_TRIGGERS = ("query_failure", "late")
+# The watch's.
+_LATER_TRIGGERS = ("late",)
 # Names that the contract has and this version does not act on.
 _LATER = (
     *(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),

@@ -89,6 +89,13 @@ SETTINGS: tuple[Setting, ...] = (
         doc="The exact runs that it takes before anything is unusual; no more than spark.pd.history.runs.",
     ),
     Setting(
+        name=names.spark_pd_stream_batches,
+        field="stream_batches",
+        kind=Count(1, 1000, "a number of batches"),
+        default=10,
+        doc="The last micro-batches with rows that a stream is judged by, together.",
+    ),
+    Setting(
         name=names.spark_pd_environment,
         field="environment",
         kind=Text(),

@@ -90,6 +90,7 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
             ),
         ),
         "no_output": Trigger(switch=names.spark_pd_on_no_output, severity="error"),
+        "query_failure": Trigger(switch=names.spark_pd_on_query_failure, severity="critical", on=True),
     }
 )
 

@@ -57,6 +57,8 @@ class Settings:
     stats_format: str | None = DEFAULTS["stats_format"]
     history_runs: int = DEFAULTS["history_runs"]
     history_min_runs: int = DEFAULTS["history_min_runs"]
+    stream_batches: int = DEFAULTS["stream_batches"]
+    """Micro-batches with rows."""
     after_unknown: int = DEFAULTS["after_unknown"]
     cooldown: float = DEFAULTS["cooldown"]
     """Seconds."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -270,6 +271,35 @@ def stats_table(spark: Any, monitor: Any, folder: str) -> Any:
             told.append([[d.alert.trigger, d.alert.state, d.status] for d in run.deliveries])
     rows = spark.read.parquet(f"{folder}/stats").orderBy("started_at").select("input_count", "dropped_count", "exact", "rules").collect()
     return {"told": told, "rows": [[row.input_count, row.dropped_count, row.exact, row.rules[0].failed_count] for row in rows]}
+
+
+@scenario
+def stream(spark: Any, monitor: Any, folder: str) -> Any:
+    """A query that is watched goes bad, starts again and is good, and then fails."""
+    read = Path(folder) / "in"
+    read.mkdir(parents=True)
+
+    def through(paging: Any, rows: range, broken: bool = False) -> Any:
+        (read / f"{rows.start}.json").write_text("".join(json.dumps({"id": n}) + "\n" for n in rows))
+        with paging.run("numbers", rules=RULES) as run:
+            checked = run.check(spark.readStream.schema("id long").json(str(read)))
+            written = checked.selectExpr("raise_error('boom') AS id") if broken else checked
+            writer = written.writeStream.format("parquet").option("checkpointLocation", f"{folder}/checkpoint").queryName("stream")
+            query = writer.option("path", f"{folder}/out").trigger(availableNow=True).start()
+            watched = paging.watch(query)
+        until = time.monotonic() + 60
+        while not watched.is_over and time.monotonic() < until:  # the listener tells, or the query is asked
+            time.sleep(0.05)
+        return [watched.is_over, [b.input_count for b in watched.batches], [b.dropped_count for b in watched.batches]]
+
+    with Sandbox() as pagerduty:
+        config = {**pagerduty.config, "spark.pd.on.error_drop_threshold": True, "spark.expectations.notifications.error.drop.threshold": 9}
+        paging = spark_pd.install(spark, {**config, "spark.pd.stream.batches": 2})
+        found = []
+        for rows, broken in ((range(100), False), (range(101, 110), False), (range(111, 120), True)):
+            found.append([*through(paging, rows, broken), [i.dedup_key for i in pagerduty.open_incidents()]])
+        paging.uninstall()
+        return {"found": found, "written": spark.read.parquet(f"{folder}/out").count()}
 
 
 def main(url: str, folder: str) -> None:

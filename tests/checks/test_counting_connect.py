@@ -226,6 +226,18 @@ def test_an_incident_opens_and_closes(found):
     assert set(incident["deliveries"]) == {"sent"}
 
 
+def test_a_stream_is_judged_by_its_batches_and_told_of_when_it_fails(found):
+    subject = "spark_pd/-/-/numbers/job=stream"
+    assert found["stream"] == {
+        "found": [
+            [True, [100], [10], [f"{subject}/error_drop_threshold"]],
+            [True, [100, 9], [10, 0], [f"{subject}/error_drop_threshold"]],
+            [True, [100, 9], [10, 0], [f"{subject}/error_drop_threshold", f"{subject}/query_failure"]],
+        ],
+        "written": 99,
+    }
+
+
 def test_each_run_has_its_row_in_the_stats_table_and_a_second_good_run_sends_nothing(found):
     assert found["stats_table"] == {
         "told": [

@@ -18,7 +18,7 @@ ALL_ON = {
     user_config.se_notifications_on_error_drop_exceeds_threshold_breach: True,
     user_config.se_notifications_on_rules_action_if_failed_set_ignore: True,
 }
-ALL_OFF = dict.fromkeys(ALL_ON, False)
+ALL_OFF = {**dict.fromkeys(ALL_ON, False), user_config.spark_pd_on_query_failure: False}
 THRESHOLD_ON = {user_config.se_notifications_on_error_drop_exceeds_threshold_breach: True}
 IGNORED_ON = {user_config.se_notifications_on_rules_action_if_failed_set_ignore: True}
 

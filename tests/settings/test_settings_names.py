@@ -202,13 +202,13 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
             "spark.pd.error.table": "",
         },
         spark_conf={"spark.pd.on.late": "true", "spark.pd.limit.no_output": "1"},
-        environ={"SPARK_PD_ON_QUERY_FAILURE": "true", "SPARK_PD_ON_JOB_FAILURE": "false"},
+        environ={"SPARK_PD_SEVERITY_LATE": "error", "SPARK_PD_ON_JOB_FAILURE": "false"},
         config_file=file,
     )
     assert settings == Settings(config_file=str(file), rules_params={"env": "prod", "least": "1"}, error_table_enabled=True)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "these settings have no effect in this version of spark_pd: SPARK_PD_ON_QUERY_FAILURE, "
+        "these settings have no effect in this version of spark_pd: SPARK_PD_SEVERITY_LATE, "
         "spark.pd.limit.late, spark.pd.limit.no_output, spark.pd.on.late"
     )
 

@@ -193,6 +193,7 @@ def test_decisions_are_one_for_each_trigger_and_then_one_for_each_incident_of_a_
         ("unusual_errors", None, "none"),
         *((trigger, None, "none") for trigger in ("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun")),
         ("no_output", None, "good"),
+        ("query_failure", None, "none"),
         ("error_drop_threshold", "b", "good"),
         ("ignored_rules", "a", "firing"),
     ]

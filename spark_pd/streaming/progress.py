@@ -1,0 +1,51 @@
+"""What Spark tells of a query's progress, as batches. It comes in two forms: objects, and on PySpark 3.5 mappings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from spark_pd.checks.counts import Counts
+from spark_pd.streaming.batches import Batch
+
+
+def value(progress: Any, name: str) -> Any:
+    """What the progress says under that name."""
+    return progress.get(name) if isinstance(progress, Mapping) else getattr(progress, name, None)
+
+
+def ran(progress: Any) -> bool:
+    """Whether a batch was executed: Spark also tells every few seconds that there was nothing to do."""
+    return "addBatch" in (value(progress, "durationMs") or {})
+
+
+def observed_names(progress: Any) -> tuple[str, ...]:
+    """The names of what was observed."""
+    return tuple(value(progress, "observedMetrics") or {})
+
+
+def batch_of(progress: Any, observed: str | None) -> Batch:
+    """The batch, with the counts that were observed under that name."""
+    row = (value(progress, "observedMetrics") or {}).get(observed)
+    durations = value(progress, "durationMs") or {}
+    return Batch(
+        query_id=str(value(progress, "id")),
+        batch_id=int(value(progress, "batchId")),
+        at=_time(value(progress, "timestamp")),
+        seconds=int(durations.get("triggerExecution", 0)) / 1_000,
+        counts=None if row is None else _counts(row),
+    )
+
+
+def _counts(row: Any) -> Counts | None:
+    values = row if isinstance(row, Mapping) else row.asDict()
+    numbers = [values.get(f"m{n}") for n in range(len(values))]
+    return None if None in numbers else Counts.of([int(number) for number in numbers if number is not None])
+
+
+def _time(text: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return datetime.now(timezone.utc)

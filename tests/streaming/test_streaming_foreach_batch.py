@@ -1,0 +1,88 @@
+"""monitor.foreach_batch: each micro-batch is a run, and a `fail` rule really stops the stream."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import spark_pd
+from tests.streaming.shared import BAD, DROP, GOOD, ON, RULES, open_triggers
+
+NEVER_13 = {"rule": "never_13", "expectation": "id <> 13", "action_if_failed": "fail"}
+
+
+def test_each_batch_is_checked_and_written(spark, install, source, pagerduty, tmp_path):
+    monitor = install(ON)
+    source.put(GOOD, BAD, GOOD, GOOD)
+    seen = []
+
+    def keep(df, batch_id):
+        seen.append((batch_id, sorted(row.id for row in df.collect())))
+        df.write.mode("append").parquet(str(tmp_path / "out"))
+
+    each = monitor.foreach_batch("orders", rules=RULES, write=keep)
+    source.each(each).awaitTermination()
+    assert [batch for batch, _ in seen] == [0, 1, 2, 3]
+    assert seen[1][1] == [1, 2]
+    assert spark.read.parquet(str(tmp_path / "out")).count() == 14
+    assert each.batch_id == 3
+    assert (each.run.stats.input_count, each.run.stats.exact, each.run.stats.counting) == (4, True, "operator")
+    assert open_triggers(pagerduty) == []
+    # The bad batch opened it, the next one closed it, and the fourth had nothing to say.
+    told = [(e["dedup_key"].rpartition("/")[2], e["event_action"]) for e in pagerduty.events]
+    assert [action for trigger, action in told if trigger == "error_drop_threshold"] == ["resolve", "trigger", "resolve"]
+    assert [action for trigger, action in told if trigger == "failure"] == ["resolve"]
+
+
+def test_a_fail_rule_stops_the_stream_before_its_batch_is_written_and_the_mended_batch_closes_it(
+    spark, install, source, pagerduty, tmp_path
+):
+    monitor = install(ON)
+    path = tmp_path / "out"
+    each = monitor.foreach_batch("orders", rules=[DROP, NEVER_13], write=lambda df, _: df.write.mode("append").parquet(str(path)))
+    source.put(GOOD, (5, 13))
+    query = source.each(each, "orders")
+    watched = monitor.watch(query)
+    with pytest.raises(Exception, match="never_13"):
+        query.awaitTermination()
+    watched.settle()
+    assert each.run.stats.status == "failed"
+    assert spark.read.parquet(str(path)).count() == 4
+    assert open_triggers(pagerduty) == ["failure", "query_failure"]
+    (query_failure,) = [i for i in pagerduty.open_incidents() if i.dedup_key.endswith("query_failure")]
+    assert "spark_pd.errors.RuleFailed" in query_failure.summary
+    (tmp_path / "in" / "0002.json").write_text('{"id": 5}\n')
+    again = source.each(each, "orders")  # Spark gives the same batch again
+    watched = monitor.watch(again)
+    again.awaitTermination()
+    watched.settle()
+    assert each.batch_id == 1
+    assert spark.read.parquet(str(path)).count() == 5
+    assert open_triggers(pagerduty) == []
+
+
+def test_an_empty_batch_closes_no_threshold_and_pages_nobody(spark, install, source, pagerduty):
+    monitor = install({**ON, "spark.pd.counting": "operator"})
+    each = monitor.foreach_batch("orders", rules=RULES, write=lambda df, _: df.write.format("noop").mode("overwrite").save())
+    source.put(BAD, ())
+    each(spark.createDataFrame([(n,) for n in BAD], "id long"), 0)
+    assert open_triggers(pagerduty) == ["error_drop_threshold"]
+    each(spark.createDataFrame([], "id long"), 1)
+    assert each.run.stats.input_count == 0
+    assert open_triggers(pagerduty) == ["error_drop_threshold"]
+
+
+def test_without_a_function_of_the_user_s_the_batch_is_appended_to_the_table(spark, install, source):
+    monitor = install()
+    source.put(GOOD, BAD)
+    try:
+        source.each(monitor.foreach_batch("stream_orders", rules=RULES, format="parquet")).awaitTermination()
+        assert sorted(row.id for row in spark.table("stream_orders").collect()) == sorted([*GOOD, 1, 2])
+    finally:
+        spark.sql("DROP TABLE IF EXISTS stream_orders")
+
+
+def test_it_stays_in_the_driver(install):
+    with pytest.raises(spark_pd.UsageError, match="over Spark Connect"):
+        pickle.dumps(install().foreach_batch("t"))
