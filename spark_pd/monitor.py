@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from spark_pd.channels import channel_of
-from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Guard, Markers
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place, beside
 from spark_pd.errors import UsageError
 from spark_pd.facts import LIFECYCLE, TriggerPolicy
-from spark_pd.gate import Gate
+from spark_pd.gates import gate_of, outbox_of
 from spark_pd.model import Rule, Subject, normalized_table
-from spark_pd.mutes import Mutes, MutesFile, parse_windows
-from spark_pd.outbox import Outbox, open_outbox
-from spark_pd.outbox.dead_letters import died_since
+from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel
-from spark_pd.policy import PagingPolicy
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
@@ -37,10 +32,7 @@ if TYPE_CHECKING:
     from spark_pd.checks.checked import Checked
     from spark_pd.record import Records
 
-_log = logging.getLogger("spark_pd")
 P = ParamSpec("P")
-
-NOT_ENABLED = "PagerDuty is not enabled (spark.expectations.notifications.pagerduty.enabled is not true)"
 
 
 def install(
@@ -130,8 +122,8 @@ class Monitor:
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._links = session.links_of(spark)
-        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
-        self._gate = self._gated(channel, outbox)
+        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
+        self._gate = gate_of(settings, channel, outbox)
         self._records = self._recorded(channel, outbox)
         self._guard = Guard(
             watching=settings.enabled,
@@ -146,34 +138,6 @@ class Monitor:
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
-
-    def _gated(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Gate:
-        """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
-        settings = self._settings
-        dispatcher = Dispatcher(
-            [channel],
-            suppressed=None if settings.enabled else NOT_ENABLED,
-            outbox=outbox,
-            limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
-        )
-        if not settings.enabled:
-            return Gate(dispatcher)
-        policy = PagingPolicy(
-            notify=settings.notify,
-            after=settings.after,
-            after_unknown=settings.after_unknown,
-            cooldown=settings.cooldown,
-            min_severity=settings.min_severity,
-        )
-        mutes = Mutes(
-            windows=parse_windows(settings.mute or ""),
-            file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
-        )
-        if outbox is None:
-            return Gate(dispatcher, policy=policy, mutes=mutes)
-        state = state_of(outbox, channel.address)
-        died = functools.partial(died_since, outbox.folder, channel.name)
-        return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
 
     def _recorded(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Records | None:
         """The stats table and what is beside it, where there is one."""
@@ -191,14 +155,6 @@ class Monitor:
             most=settings.history_runs,
             least=settings.history_min_runs,
         )
-
-    def _outbox(self) -> Outbox | None:
-        if not self._settings.enabled:
-            return None
-        outbox = open_outbox(self._settings.outbox_path)
-        if outbox is None:
-            _log.warning("there is no home directory for an outbox, so alerts that cannot be sent are lost: set spark.pd.outbox.path")
-        return outbox
 
     @property
     def settings(self) -> Settings:

@@ -14,6 +14,7 @@ from spark_pd.cli.outbox import outbox
 from spark_pd.cli.sandbox import sandbox
 from spark_pd.cli.send import send
 from spark_pd.cli.validate import validate
+from spark_pd.cli.watch import watch
 from spark_pd.errors import SparkPdError
 
 __all__ = ["main"]
@@ -48,6 +49,7 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(validate)
 main.add_command(history)
+main.add_command(watch)
 main.add_command(send)
 main.add_command(check_key)
 main.add_command(exec_)

@@ -13,11 +13,8 @@ from spark_pd.settings.table import SETTINGS, Setting
 OURS = "spark.pd."
 PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
-# The listener's, and the watch's.
-_LATER_TRIGGERS = (
-    *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure"),
-    "late",
-)
+# The listener's.
+_LATER_TRIGGERS = ("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure")
 # Names that the contract has and this version does not act on yet.
 _LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
 CONSTANTS: Mapping[str, str] = MappingProxyType(

@@ -66,6 +66,8 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
         "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
         "unusual_volume": Trigger(names.spark_pd_on_unusual_volume, False, "warning"),
         "unusual_errors": Trigger(names.spark_pd_on_unusual_errors, False, "warning"),
+        # Of `spark-pd watch`, not of runs: who calls that wants to be told.
+        "late": Trigger(names.spark_pd_on_late, True, "error"),
     }
 )
 
@@ -290,6 +292,13 @@ SETTINGS: tuple[Setting, ...] = (
             doc=f"How many sigmas from the median of earlier runs {name} takes to fire.",
         )
         for name in USUAL
+    ),
+    Setting(
+        name=names.spark_pd_limit_late,
+        field="limit.late",
+        kind=Number(0, 31 * DAY, "a number of seconds"),
+        default=0.0,
+        doc="Seconds after its time within which a scheduled run is not late yet, where its schedule names no grace.",
     ),
     Setting(
         name=names.spark_pd_environment,

@@ -52,7 +52,7 @@ class Settings:
     after: Mapping[str, int] = field(default_factory=_none, hash=False)
     """Bad runs in a row before the first page, of every trigger that judges a run."""
     limit: Mapping[str, float] = field(default_factory=_none, hash=False)
-    """Sigmas, of the triggers that compare a run with its history."""
+    """Sigmas, of the triggers that compare a run with its history; of `late` seconds."""
     stats_table: str | None = DEFAULTS["stats_table"]
     stats_format: str | None = DEFAULTS["stats_format"]
     history_runs: int = DEFAULTS["history_runs"]
