@@ -42,7 +42,7 @@ def gate_of(settings: Settings, channel: PagerDutyChannel, outbox: Outbox | None
     if not settings.enabled:
         return Gate(dispatcher)
     policy = PagingPolicy(
-        notify=settings.notify,
+        notify={**settings.notify, "late": settings.notify_late},
         after=settings.after,
         after_unknown=settings.after_unknown,
         cooldown=settings.cooldown,

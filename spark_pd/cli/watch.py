@@ -110,7 +110,6 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
     from spark_pd.channels import channel_of
     from spark_pd.gates import gate_of, outbox_of
     from spark_pd.model import Subject, normalized_table
-    from spark_pd.schedules.alerting import TRIGGER
     from spark_pd.schedules.watching import Watch, Watched
     from spark_pd.spark import session
     from spark_pd.state import state_of
@@ -135,9 +134,9 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
         watched=tuple(watched(schedule) for schedule in schedules),
         gate=gate_of(settings, channel, outbox),
         store=None if outbox is None else state_of(outbox, channel.address),
-        grace=timedelta(seconds=settings.limit[TRIGGER]),
-        severity=settings.severity[TRIGGER],
-        on=settings.on[TRIGGER],
+        grace=timedelta(seconds=settings.grace_late),
+        severity=settings.severity_late,
+        on=settings.on_late,
         deadline=settings.deadline,
         since=since,
     )

@@ -66,8 +66,6 @@ TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
         "ignored_rules": Trigger(names.se_notifications_on_rules_action_if_failed_set_ignore, False, "warning"),
         "unusual_volume": Trigger(names.spark_pd_on_unusual_volume, False, "warning"),
         "unusual_errors": Trigger(names.spark_pd_on_unusual_errors, False, "warning"),
-        # Of `spark-pd watch`, not of runs: who calls that wants to be told.
-        "late": Trigger(names.spark_pd_on_late, True, "error"),
     }
 )
 
@@ -294,13 +292,6 @@ SETTINGS: tuple[Setting, ...] = (
         for name in USUAL
     ),
     Setting(
-        name=names.spark_pd_limit_late,
-        field="limit.late",
-        kind=Number(0, 31 * DAY, "a number of seconds"),
-        default=0.0,
-        doc="Seconds after its time within which a scheduled run is not late yet, where its schedule names no grace.",
-    ),
-    Setting(
         name=names.spark_pd_environment,
         field="environment",
         kind=Text(),
@@ -467,6 +458,35 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Params(),
         default=MappingProxyType({}),
         doc="Values for the names in braces inside expectations: a mapping, or one as JSON.",
+    ),
+    # The trigger of `spark-pd watch`: no run decides on it.
+    Setting(
+        name=names.spark_pd_on_late,
+        field="on_late",
+        kind=Switch(),
+        default=True,
+        doc="Whether spark-pd watch pages for scheduled runs that are late, missing or take too long.",
+    ),
+    Setting(
+        name=names.spark_pd_limit_late,
+        field="grace_late",
+        kind=Number(0, 31 * DAY, "a number of seconds"),
+        default=0.0,
+        doc="Seconds after its time within which a scheduled run is not late yet, where its schedule names no grace.",
+    ),
+    Setting(
+        name=names.spark_pd_severity_late,
+        field="severity_late",
+        kind=Choice(SEVERITIES),
+        default="error",
+        doc="The severity of the trigger late.",
+    ),
+    Setting(
+        name=names.spark_pd_notify_late,
+        field="notify_late",
+        kind=Choice(NOTIFY),
+        default="always",
+        doc="When a missed slot tells of late: always; change, only where its incident is not open yet or got worse; or never.",
     ),
     Setting(
         name=names.spark_pd_config,

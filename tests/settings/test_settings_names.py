@@ -205,11 +205,11 @@ def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path
         environ={"SPARK_PD_ON_QUERY_FAILURE": "true", "SPARK_PD_ON_JOB_FAILURE": "false"},
         config_file=file,
     )
-    assert settings == Settings(config_file=str(file), rules_params={"env": "prod", "least": "1"}, error_table_enabled=True)
+    assert settings == Settings(config_file=str(file), rules_params={"env": "prod", "least": "1"}, error_table_enabled=True, on_late=False)
     (record,) = caplog.records
     assert record.getMessage() == (
         "these settings have no effect in this version of spark_pd: SPARK_PD_ON_QUERY_FAILURE, "
-        "spark.pd.limit.overrun, spark.pd.on.late, spark.pd.severity.no_output"
+        "spark.pd.limit.overrun, spark.pd.severity.no_output"
     )
 
 
