@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
 from spark_pd.dying import Guard, Markers
 from spark_pd.error_table.outcome import ErrorTable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from spark_pd.record import Records
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=Run)
 
 
 def install(
@@ -197,6 +199,15 @@ class Monitor:
             )
 
         this, former = subject(table), None if previous_name is None else subject(previous_name)
+        return self._run_of(Run, table, this, former, rules, product)
+
+    def application(self, name: str) -> ApplicationRun:
+        """The run that is the application itself, of that name; a context manager around all that it does."""
+        product = self._settings.product_id
+        subject = Subject(environment=self._settings.environment, product_id=product, table=name)
+        return self._run_of(ApplicationRun, name, subject, None, None, product)
+
+    def _run_of(self, kind: type[R], table: str, this: Subject, former: Subject | None, rules: Any, product: str | None) -> R:
         plan = RunPlan(
             table=table,
             subject=this,
@@ -211,7 +222,7 @@ class Monitor:
             job_metadata=self._settings.job_metadata,
             links=self._links,
         )
-        return Run(
+        return kind(
             plan, checker=_Checker(self._spark, self._settings, product, table), gate=self._gate, guard=self._guard, records=self._records
         )
 

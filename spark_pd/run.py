@@ -260,6 +260,8 @@ class Run:
             failure = f"{TERMINATED}, whose handler raised {failure}"
         facts = self._facts(status, unknown, failure, failed)
         self._decide(facts)
+        if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
+            self._guard.failed(error)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late
 

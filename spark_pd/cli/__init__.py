@@ -11,6 +11,7 @@ from spark_pd.cli.exec import exec_
 from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
+from spark_pd.cli.run import run
 from spark_pd.cli.sandbox import sandbox
 from spark_pd.cli.send import send
 from spark_pd.cli.validate import validate
@@ -53,6 +54,7 @@ main.add_command(watch)
 main.add_command(send)
 main.add_command(check_key)
 main.add_command(exec_)
+main.add_command(run)
 main.add_command(outbox)
 main.add_command(ack)
 main.add_command(resolve)
