@@ -65,6 +65,8 @@ class RunFacts:
     """Why the counts are unknown; None where they are known or nothing was checked."""
     failure: str | None
     """What the exception was, as far as it may leave the cluster; None where none left the block."""
+    told_elsewhere: str | None = None
+    """Who else tells the failure, so that it is not told twice. None: nobody does."""
     failed_rules: tuple[RuleResult, ...] = ()
     """The rules with action `fail` that stopped the run."""
     rules: tuple[Rule, ...] = ()

@@ -299,6 +299,8 @@ class Run:
         self.lifecycle, without = self._lifecycle.told()
         facts = replace(self._facts(status, unknown, failure, failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide(facts)
+        if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
+            self._guard.failed(error)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late
 

@@ -64,6 +64,8 @@ def _completion(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
 
 
 def _failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    if facts.told_elsewhere is not None and facts.status in ("failed", "errored"):
+        return "none", f"{facts.failure or ended(facts.status)}; {facts.told_elsewhere}"
     if facts.status in ("failed", "errored"):
         return "firing", facts.failure or f"the run {ended(facts.status)}"
     if facts.status == "cancelled":

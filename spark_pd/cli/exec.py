@@ -65,7 +65,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
     from spark_pd.lifecycle.attempts import attempt_of, failure_severity
     from spark_pd.model import Subject
     from spark_pd.supervise import judge
-    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs
+    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs, to_tell
 
     told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
     findings = judge(ending, told, left_open=len(dead))
@@ -102,7 +102,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         return Routes(settings, Pace(limits, box), unverified=False).route
 
     if dead:
-        for line in tell_runs(claimed(dead), findings.reason, route_of=route_of, seconds=settings.deadline):
+        for line in tell_runs(to_tell(claimed(dead), subject), findings.reason, route_of=route_of, seconds=settings.deadline):
             _say(line)
     if alert is not None:
         outbox = open_outbox(settings.outbox_path)

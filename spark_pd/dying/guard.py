@@ -15,6 +15,7 @@ from spark_pd.dying.marker import Marker, died
 from spark_pd.dying.markers import Markers
 from spark_pd.dying.open_runs import OpenRun, Watched, open_runs
 from spark_pd.dying.process import this_process
+from spark_pd.dying.told import told_failures
 from spark_pd.model import Address, Alert, Severity, Subject
 from spark_pd.outbox.upkeep import said
 
@@ -58,6 +59,11 @@ class Guard:
         """The run has its verdict, and its alerts are in the outbox: should the process be killed now, nobody is to tell of it again."""
         if self.watching:
             open_runs.told(run.run_id, status)
+
+    def failed(self, error: BaseException) -> None:
+        """A run told that this exception left its block."""
+        if self.watching:
+            told_failures.add(error)
 
     def closed(self, run: Watched) -> None:
         """The run's alerts were delivered, or their time is over."""

@@ -284,12 +284,6 @@ def _is_sandbox(url: str | None) -> bool:
 
 
 def _idle(sources: Sequence[Source]) -> list[str]:
-    """The warnings about names that change nothing: one for spark-expectations' own, one for those of later versions."""
+    """The warning about spark-expectations' names that change nothing here."""
     unused = sorted({name for source in sources for name in source.unused})
-    later = sorted({name for source in sources for name in source.later})
-    warnings = []
-    if unused:
-        warnings.append(f"spark_pd does not use these settings of spark-expectations: {', '.join(unused)}")
-    if later:
-        warnings.append(f"these settings have no effect in this version of spark_pd: {', '.join(later)}")
-    return warnings
+    return [f"spark_pd does not use these settings of spark-expectations: {', '.join(unused)}"] if unused else []

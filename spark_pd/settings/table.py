@@ -11,7 +11,7 @@ from spark_pd.settings import user_config as names
 from spark_pd.settings.fields import Choice, Columns, Count, LocalPath, Number, Params, Switch, TableName, Text, Windows
 from spark_pd.settings.pagerduty import PAGERDUTY_SETTINGS, SECRET_SETTINGS
 from spark_pd.settings.setting import Setting
-from spark_pd.settings.triggers import TRIGGER_SETTINGS
+from spark_pd.settings.triggers import NOTIFY, TRIGGER_SETTINGS
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
@@ -242,6 +242,35 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Params(),
         default=MappingProxyType({}),
         doc="Values for the names in braces inside expectations: a mapping, or one as JSON.",
+    ),
+    # The trigger of `spark-pd watch`: no run decides on it.
+    Setting(
+        name=names.spark_pd_on_late,
+        field="on_late",
+        kind=Switch(),
+        default=True,
+        doc="Whether spark-pd watch pages for scheduled runs that are late, missing or take too long.",
+    ),
+    Setting(
+        name=names.spark_pd_limit_late,
+        field="grace_late",
+        kind=Number(0, 31 * DAY, "a number of seconds"),
+        default=0.0,
+        doc="Seconds after its time within which a scheduled run is not late yet, where its schedule names no grace.",
+    ),
+    Setting(
+        name=names.spark_pd_severity_late,
+        field="severity_late",
+        kind=Choice(SEVERITIES),
+        default="error",
+        doc="The severity of the trigger late.",
+    ),
+    Setting(
+        name=names.spark_pd_notify_late,
+        field="notify_late",
+        kind=Choice(NOTIFY),
+        default="always",
+        doc="When a missed slot tells of late: always; change, only where its incident is not open yet or got worse; or never.",
     ),
     Setting(
         name=names.spark_pd_config,

@@ -99,6 +99,10 @@ spark_pd_severity_query_failure = "spark.pd.severity.query_failure"
 spark_pd_notify_query_failure = "spark.pd.notify.query_failure"
 spark_pd_after_query_failure = "spark.pd.after.query_failure"
 spark_pd_stream_batches = "spark.pd.stream.batches"
+spark_pd_on_late = "spark.pd.on.late"
+spark_pd_limit_late = "spark.pd.limit.late"
+spark_pd_severity_late = "spark.pd.severity.late"
+spark_pd_notify_late = "spark.pd.notify.late"
 spark_pd_error_table = "spark.pd.error.table"
 spark_pd_samples = "spark.pd.samples"
 spark_pd_samples_columns = "spark.pd.samples.columns"
@@ -133,12 +137,6 @@ spark_pd_after_overrun = "spark.pd.after.overrun"
 spark_pd_after_no_output = "spark.pd.after.no_output"
 spark_pd_attempt = "spark.pd.attempt"
 spark_pd_max_attempts = "spark.pd.max_attempts"
-
-# spark_pd's own settings that a later version will read
-spark_pd_on_late = "spark.pd.on.late"
-spark_pd_limit_no_output = "spark.pd.limit.no_output"
-spark_pd_limit_late = "spark.pd.limit.late"
-spark_pd_severity_late = "spark.pd.severity.late"
 
 # spark-expectations' settings that spark_pd does not use: a dict written for spark-expectations works, with one warning that lists them
 is_serverless = "spark.expectations.is.serverless"

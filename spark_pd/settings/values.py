@@ -38,7 +38,13 @@ class Settings:
     rest_url: str | None = DEFAULTS["rest_url"]
     lifecycle_as: Literal["incident", "change"] = DEFAULTS["lifecycle_as"]
     on: Mapping[str, bool] = field(default_factory=_none, hash=False)
-    """Every known trigger, and whether it opens incidents."""
+    """Every known trigger of runs, and whether it opens incidents."""
+    on_late: bool = DEFAULTS["on_late"]
+    """Whether the trigger of `spark-pd watch` does. The next three are of that as well."""
+    grace_late: float = DEFAULTS["grace_late"]
+    """Seconds."""
+    severity_late: Severity = DEFAULTS["severity_late"]
+    notify_late: Literal["always", "change", "never"] = DEFAULTS["notify_late"]
     error_drop_threshold: float = DEFAULTS["error_drop_threshold"]
     """Percent of the input."""
     warning_threshold: float | None = DEFAULTS["warning_threshold"]
