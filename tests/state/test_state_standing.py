@@ -217,7 +217,7 @@ def test_no_resolve_is_withheld_where_an_incident_is_open_or_may_open(steps):
     play(steps)
 
 
-@pytest.mark.parametrize("played", ["begin, begin, good 1, bad 0, end 0, end 0, whole 1, whole 1", "whole 1 queued, whole 0, whole 0"])
+@pytest.mark.parametrize("played", ["begin, begin, good 1, bad 0, end 0, end 0, whole 1, whole 1", "whole 0 queued, whole 1, whole 1"])
 def test_the_play_notices_a_resolve_that_is_withheld_without_knowing(monkeypatch, played):
     """Were doubts not looked at, a resolve would be withheld where it is needed: the play says so."""
     real = standing
