@@ -28,12 +28,13 @@ class Overrun:
         """Seconds; None: there is nothing to watch."""
         self._tell = tell
         self._lock = threading.Lock()  # held while it is told
-        self._over = self._rung = False
+        self._watched = self._over = False
         self._said: str | None = None
 
     def begin(self, elapsed: float) -> None:
         """Watch from now on; the run has taken `elapsed` seconds already. Never raises."""
         if self.limit is not None and not self._over:
+            self._watched = True
             _clock.watch(self, time.monotonic() + max(0.0, self.limit - elapsed))
 
     def end(self) -> str | None:
@@ -43,7 +44,7 @@ class Overrun:
         """
         if self.limit is None:
             return None
-        if not self._rung:
+        if self._watched:
             _clock.forget(self)
         held = self._lock.acquire(timeout=PATIENCE)
         self._over = True
@@ -53,7 +54,7 @@ class Overrun:
 
     def ring(self) -> None:
         """The limit is reached."""
-        self._rung = True
+        self._watched = False
         with self._lock:
             if self._over:
                 return

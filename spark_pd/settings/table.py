@@ -217,7 +217,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name=names.spark_pd_attempt,
         field="attempt",
-        kind=Count(1, 1_000_000, "a number of an attempt", optional=True),
+        kind=Count(1, 1_000_000, "the number of an attempt", optional=True),
         default=None,
         doc="Which attempt of its job this is, from 1 on. Unset: as the platform tells, where it does.",
     ),

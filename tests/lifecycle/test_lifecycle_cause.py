@@ -20,6 +20,11 @@ PYTHON = (
     '  File "worker.py", line 1, in main\n    process()\n  File "udf.py", line 2, in f\nValueError: no such order: \'4711\'\n\n'
     "\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:572)\n"
 )
+PYTHON_42 = (
+    "org.apache.spark.api.python.PythonException: [PYTHON_EXCEPTION] An exception was thrown from the Python worker: "
+    'Traceback (most recent call last):\n  File "job.py", line 9, in boom\n    raise ValueError(f"bad {x}")\n          ^^^^^^\n'
+    "ValueError: bad=4711\n SQLSTATE: 38000"
+)
 CHAIN = (
     "org.apache.spark.SparkException: a\n\tat x(Y.scala:1)\nCaused by: java.lang.RuntimeException: b\n\tat x(Z.java)\n"
     "Caused by: java.net.ConnectException: refused\n\t... 3 more"
@@ -31,6 +36,7 @@ CHAIN = (
     [
         (TASK, "java.lang.ArithmeticException: / by zero", "java.lang.ArithmeticException"),
         (PYTHON, "ValueError: no such order: '***'", "ValueError"),
+        (PYTHON_42, "ValueError: bad=***", "ValueError"),
         (CHAIN, "java.net.ConnectException: refused", "java.net.ConnectException"),
         ("Slave lost", "Slave lost", None),
         ("Executor heartbeat timed out after 130000 ms", "Executor heartbeat timed out after 130000 ms", None),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -59,6 +61,19 @@ def test_without_a_limit_there_is_no_clock():
     one.begin(LONG)
     assert threads() == []
     assert one.end() is None
+
+
+def test_a_run_that_never_began_is_nothing_to_the_clock():
+    one = Overrun(0.0, lambda goes_on: "said")
+    assert one.end() is None
+    one.begin(0.0)  # too late
+    assert threads() == []
+
+
+def test_the_interpreter_does_not_wait_for_a_run_that_is_open():
+    job = "from spark_pd.lifecycle.overrun import Overrun\nOverrun(3600.0, lambda goes_on: 'said').begin(0.0)\nprint('left')"
+    done = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "left\n"
 
 
 def test_what_was_taken_before_counts():
