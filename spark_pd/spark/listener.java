@@ -275,7 +275,13 @@ public class Listener extends SparkListener {
 
   private static String property(Properties p, String name) { return p == null ? null : p.getProperty(name); }
 
-  private static boolean cancelled(Exception error) { return error instanceof SparkThrowable && "SPARK_JOB_CANCELLED".equals(((SparkThrowable) error).getErrorClass()); }
+  /** By the class of error that Spark gives it; 3.5 gives none, but makes it where jobs are cancelled and nowhere else. */
+  private static boolean cancelled(Exception error) {
+    if (error instanceof SparkThrowable && "SPARK_JOB_CANCELLED".equals(((SparkThrowable) error).getErrorClass())) return true;
+    StackTraceElement[] frames = error.getStackTrace();
+    for (int i = 0; i < frames.length && i < 3; i++) if (frames[i].getMethodName().endsWith("handleJobCancellation") && frames[i].getClassName().equals("org.apache.spark.scheduler.DAGScheduler")) return true;
+    return false;
+  }
 
   /** What lies at the bottom of it. */
   private static String cause(Throwable error) {

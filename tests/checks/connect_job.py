@@ -6,6 +6,7 @@ python connect_job.py sc://HOST:PORT FOLDER
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import traceback
@@ -15,6 +16,7 @@ from typing import Any
 
 import spark_pd
 from spark_pd import RuleFailed, RulesError
+from spark_pd.lifecycle import listening as lifecycle
 from spark_pd.sandbox import Sandbox
 
 RULES = [
@@ -270,6 +272,27 @@ def stats_table(spark: Any, monitor: Any, folder: str) -> Any:
             told.append([[d.alert.trigger, d.alert.state, d.status] for d in run.deliveries])
     rows = spark.read.parquet(f"{folder}/stats").orderBy("started_at").select("input_count", "dropped_count", "exact", "rules").collect()
     return {"told": told, "rows": [[row.input_count, row.dropped_count, row.exact, row.rules[0].failed_count] for row in rows]}
+
+
+@scenario
+def listener(spark: Any, monitor: Any, folder: str) -> Any:
+    """There is none, which is said once, and to who insists."""
+    said: list[str] = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: said.append(record.levelname)  # type: ignore[method-assign]
+    log = logging.getLogger("spark_pd.lifecycle")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    lifecycle._said.clear()
+    try:
+        with [spark_pd.install(spark) for _ in range(2)][1].run("numbers") as run:
+            save(numbers(spark), folder)
+        spark_pd.install(spark, lifecycle=True)
+    except spark_pd.UsageError as error:
+        return {"said": said, "lifecycle": run.lifecycle, "error": "Connect" in str(error)}
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
 
 
 def main(url: str, folder: str) -> None:
