@@ -28,7 +28,7 @@ public class Listener extends SparkListener {
     final String run;
     final long[] count = new long[NAMES.length];
     final List events = new ArrayList();
-    final Set stages = new HashSet(), open = new HashSet(), lost = new HashSet();
+    final Set stages = new HashSet(), done = new HashSet(), open = new HashSet(), lost = new HashSet();   // ids: stages under way and completed, open jobs, executors
     final Map causes = new HashMap();                                        // "stage 3" or "shuffle 1" -> why it has to be made again
     final long since, added, removed, dropped;                               // the application's counters as the run began
     long omitted = 0L;
@@ -85,7 +85,10 @@ public class Listener extends SparkListener {
   public void forget(String run) {
     synchronized (this) {
       Facts facts = (Facts) runs.remove(run);
-      if (facts != null) for (Iterator it = facts.stages.iterator(); it.hasNext();) { Object id = it.next(); if (stages.get(id) == facts) stages.put(id, OTHERS); }
+      if (facts != null) {
+        for (Iterator it = facts.stages.iterator(); it.hasNext();) { Object id = it.next(); if (stages.get(id) == facts) stages.put(id, OTHERS); }
+        for (Iterator it = facts.done.iterator(); it.hasNext();) { Object id = it.next(); if (stages.get(id) == facts) stages.remove(id); }
+      }
       if (!runs.isEmpty()) return;
       stages.clear(); nobodys.clear();
       if (!retired) return;
@@ -98,13 +101,14 @@ public class Listener extends SparkListener {
     synchronized (this) { retired = true; if (!runs.isEmpty()) return; }
     end();
   }
-  private void end() { detach(); news.offer(END); }
+  private void end() { detach(); noMore(); }
+  private void noMore() { while (!news.offer(END)) news.poll(); }
 
   /** The next rare event, as JSON; null where none comes within so many ms, and "" where no more will come. */
   public String take(long millis) throws Exception {
     sign = System.nanoTime();
     Object next = news.poll(millis, TimeUnit.MILLISECONDS);
-    if (next == END) news.offer(END);
+    if (next == END) noMore();
     return (String) next;
   }
 
@@ -175,7 +179,7 @@ public class Listener extends SparkListener {
     Integer id = Integer.valueOf(stage.stageId());
     String run = property(e.properties(), RUN);
     Facts facts = (Facts) runs.get(run);
-    if (facts != null) { stages.put(id, facts); facts.stages.add(id); }
+    if (facts != null) { stages.put(id, facts); facts.stages.add(id); facts.done.remove(id); }
     else if (run != null && !runs.isEmpty()) stages.put(id, OTHERS);
     else stages.remove(id);                                                  // it was perhaps another job's the last time
     if (stage.attemptNumber() == 0 || run != null && facts == null) return;
@@ -194,7 +198,10 @@ public class Listener extends SparkListener {
     Integer id = Integer.valueOf(e.stageInfo().stageId());
     Object owner = stages.get(id);
     if (owner == OTHERS) stages.remove(id);
-    if (owner instanceof Facts && e.stageInfo().failureReason().isDefined()) because((Facts) owner, "stage " + id, (String) e.stageInfo().failureReason().get());
+    if (!(owner instanceof Facts)) return;
+    Facts facts = (Facts) owner;
+    facts.stages.remove(id); facts.done.add(id);                             // its last tasks may still come
+    if (e.stageInfo().failureReason().isDefined()) because(facts, "stage " + id, (String) e.stageInfo().failureReason().get());
   }
 
   public synchronized void onTaskEnd(SparkListenerTaskEnd e) {
@@ -227,7 +234,7 @@ public class Listener extends SparkListener {
     tell(null, event);
   }
 
-  public synchronized void onApplicationEnd(SparkListenerApplicationEnd e) { ended = true; news.offer(END); }
+  public synchronized void onApplicationEnd(SparkListenerApplicationEnd e) { ended = true; noMore(); }
 
   public void onOtherEvent(SparkListenerEvent e) { if (e instanceof Mark) ((Mark) e).seen.countDown(); }
 
@@ -275,7 +282,14 @@ public class Listener extends SparkListener {
 
   private static String property(Properties p, String name) { return p == null ? null : p.getProperty(name); }
 
-  private static boolean cancelled(Exception error) { return error instanceof SparkThrowable && "SPARK_JOB_CANCELLED".equals(((SparkThrowable) error).getErrorClass()); }
+  /** By the class of error that Spark gives it; 3.5 gives none, but makes it where jobs are cancelled and nowhere else. */
+  private static boolean cancelled(Exception error) {
+    if (error instanceof SparkThrowable && "SPARK_JOB_CANCELLED".equals(((SparkThrowable) error).getErrorClass())) return true;
+    StackTraceElement[] frames = error.getStackTrace();
+    for (int i = 0; i < frames.length && i < 3; i++)
+      if (frames[i].getMethodName().endsWith("handleJobCancellation") && frames[i].getClassName().equals("org.apache.spark.scheduler.DAGScheduler")) return true;
+    return false;
+  }
 
   /** What lies at the bottom of it. */
   private static String cause(Throwable error) {

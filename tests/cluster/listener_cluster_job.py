@@ -24,7 +24,7 @@ import spark_pd
 from tests.cluster.cluster_job import SETTINGS, executors
 
 WORKERS = 3
-SECONDS = 60
+SECONDS = 120
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> None:

@@ -12,7 +12,7 @@ from tests.jobs import found_by
 
 HERE = Path(__file__).parent
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def found(master: str, cluster_folder: Path, tmp_path_factory: pytest.TempPathFa
     with worker(cluster_folder, master, 3) as third:
         third.says("Successfully registered with master")
         arguments = (master, str(cluster_folder), str(folder), str(third.group))
-        return found_by(str(HERE / "listener_cluster_job.py"), *arguments, folder=folder, seconds=280)
+        return found_by(str(HERE / "listener_cluster_job.py"), *arguments, folder=folder, seconds=500)
 
 
 def told(found: dict[str, Any], scenario: str) -> dict[str, Any]:

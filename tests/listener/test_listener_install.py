@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,29 @@ def test_who_wants_no_listener_has_none(spark):
         assert spark.sparkContext.getLocalProperty("spark_pd.run") is None
     assert run.lifecycle is None
     assert OFF.endswith("(lifecycle=False)")
+
+
+def test_the_rare_events_are_logged_as_they_come(spark, caplog):
+    def logged() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "job_failed" in record.getMessage()]
+
+    with caplog.at_level(logging.INFO, logger="spark_pd.lifecycle"), spark_pd.install(spark).run("sales.orders") as run:
+        fails(spark)
+        until = time.monotonic() + 60
+        while not logged() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(logged()) == 1
+        assert f"in run {run.run_id}" in logged()[0]
+        assert "boom" not in logged()[0]
+
+
+def test_a_verdict_from_outside_asks_spark_for_nothing(spark):
+    with spark_pd.install(spark).run("sales.orders") as run:
+        fails(spark)
+        assert run.conclude("errored", "SIGTERM")
+        assert run.lifecycle is None
+    assert run.lifecycle is None
+    assert spark.sparkContext.getLocalProperty("spark_pd.run") is None
 
 
 def test_another_process_on_the_jvm_has_a_listener_of_its_own(spark):

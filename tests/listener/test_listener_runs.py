@@ -105,7 +105,8 @@ def test_a_failure_that_ends_the_run_is_told_too(spark, monitor):
     assert [kind for kind, _ in told(run)] == ["job_failed"]
 
 
-def test_a_cancelled_job_is_no_failure(spark, monitor):
+@pytest.mark.parametrize("by", ["group", "all"])
+def test_a_cancelled_job_is_no_failure(spark, monitor, by):
     context = spark.sparkContext
 
     def slow() -> None:
@@ -116,8 +117,10 @@ def test_a_cancelled_job_is_no_failure(spark, monitor):
     with monitor.run("sales.orders") as run:
         thread = InheritableThread(target=slow)
         thread.start()
-        wait_for(lambda: context.statusTracker().getJobIdsForGroup("to be cancelled"))
-        context.cancelJobGroup("to be cancelled")
+        wait_for(
+            lambda: set(context.statusTracker().getActiveJobsIds()) & set(context.statusTracker().getJobIdsForGroup("to be cancelled"))
+        )
+        context.cancelJobGroup("to be cancelled") if by == "group" else context.cancelAllJobs()
         thread.join()
     assert told(run) == []
     assert known(run).activity.jobs == 1
