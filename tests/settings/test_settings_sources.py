@@ -152,7 +152,7 @@ def test_a_yaml_file_may_be_nested_or_flat(tmp_path: Path, text: str) -> None:
     file.write_bytes(text.encode())
     settings = load_settings(environ={}, config_file=file)
     assert settings.deadline == 3.0
-    assert {trigger for trigger, on in settings.on.items() if on} == {"start", "completion"}
+    assert {trigger for trigger, on in settings.on.items() if on} == {"start", "completion", "query_failure"}
     assert settings.severity["failure"] == "warning"
     assert settings.databricks_secret_scope == "team"
 
