@@ -11,13 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.checks.counts import Counts
-from spark_pd.model import Alert, Severity, Subject
+from spark_pd.checks.row_plan import RowPlan
+from spark_pd.dispatch import Dispatcher
+from spark_pd.facts import TriggerPolicy
+from spark_pd.gate import Gate
+from spark_pd.model import Alert, Rule, Severity, Subject
 from spark_pd.policy import Verdict
+from spark_pd.settings import Settings
 from spark_pd.streaming.batches import Batch, Window
 from spark_pd.streaming.changes import REPEAT, Changes
+from spark_pd.streaming.checked import StreamCheck
 from spark_pd.streaming.ending import said
 from spark_pd.streaming.memory import Windows
 from spark_pd.streaming.progress import batch_of, ran
+from spark_pd.streaming.watch import StreamPlan, Watch
 
 AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
@@ -116,6 +123,53 @@ def test_a_folder_that_cannot_be_written_is_a_warning_and_the_window_is_kept_in_
         windows.save("orders", Window("rules").taking(batch(number), most=5))
     assert [b.batch_id for b in windows.load("orders", "rules").batches] == [2]
     assert len([r for r in caplog.records if "cannot be kept" in r.getMessage()]) == 1
+
+
+class Query:
+    """Of a query, what a Watch asks, where a batch has no counts: no query of Spark's is known that does so."""
+
+    name = "orders"
+    runId = "run"
+    isActive = True
+    recentProgress = (
+        {
+            "id": "q",
+            "runId": "run",
+            "batchId": 0,
+            "timestamp": "2026-11-21T12:00:00.000Z",
+            "numInputRows": 3,
+            "durationMs": {"addBatch": 1},
+            "observedMetrics": {},
+        },
+    )
+
+
+def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
+    settings = Settings(on={"ignored_rules": True})
+    policy = TriggerPolicy(on=settings.on, severity=settings.severity, error_drop_threshold=10)
+    plan = StreamPlan(
+        environment=None,
+        product_id=None,
+        policy=policy,
+        batches=10,
+        exceptions="class",
+        deadline=1,
+        application="a",
+        application_id=None,
+        job_metadata=None,
+        links=(),
+    )
+    rule = Rule(name="r", expectation="id > 0")
+    subject = Subject(environment=None, product_id=None, table="t")
+    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), rules_source="code", table="t", subject=subject)
+    gate = Gate(Dispatcher([], suppressed="not enabled"))
+    watched = Watch(Query(), plan, spark=None, gate=gate, windows=Windows(None), check=check, find=lambda names: None)
+    watched.catch_up()
+    assert watched.stats is not None
+    assert (watched.stats.input_count, watched.stats.exact, watched.stats.rule("r").status) == (None, False, "unknown")
+    assert {d.trigger: d.outcome for d in watched.decisions}["ignored_rules"] == "unknown"
+    assert watched.batches == ()
+    assert [a.trigger for a in watched.alerts] == ["query_failure"]
 
 
 class Passed:
