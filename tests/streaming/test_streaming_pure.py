@@ -23,7 +23,7 @@ from spark_pd.streaming.changes import REPEAT, Changes
 from spark_pd.streaming.checked import StreamCheck
 from spark_pd.streaming.ending import said
 from spark_pd.streaming.memory import Windows
-from spark_pd.streaming.progress import batch_of, ran
+from spark_pd.streaming.progress import batch_of, ran, read_rows
 from spark_pd.streaming.watch import StreamPlan, Watch
 
 AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -61,11 +61,16 @@ def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
         "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": 2, "m2": 2, "m3": 2}, "theirs": {"x": 1}},
     }
     as_object = type("Progress", (), told)()
-    for progress in (told, as_object):
+    fields = [{"name": f"m{n}", "type": "long"} for n in range(4)]
+    over_connect = {**told, "observedMetrics": {"spark_pd_stream_1": {"values": [10, 2, 2, 2], "schema": {"fields": fields}}}}
+    for progress in (told, as_object, over_connect):
         assert batch_of(progress, "spark_pd_stream_1") == batch(7, 10, 2)
         assert batch_of(progress, "spark_pd_stream_2").counts is None
         assert ran(progress)
     assert not ran({**told, "durationMs": {"latestOffset": 1}})
+    assert not read_rows({**told, "numInputRows": 0, "sources": [{"numInputRows": 0}]})
+    assert read_rows({**told, "numInputRows": 3})
+    assert read_rows({**told, "sources": [{"numInputRows": 0}, {"numInputRows": 3}]})  # 3.5 over Connect
     unknown = {**told, "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": None, "m2": 2, "m3": 2}}}
     assert batch_of(unknown, "spark_pd_stream_1").counts is None
 
