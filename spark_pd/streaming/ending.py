@@ -7,6 +7,8 @@ import re
 from typing import Any, Literal
 
 from spark_pd.scrub import FULL_LIMIT, one_line, scrub
+from spark_pd.spark.session import is_connect
+from spark_pd.streaming.application_end import is_stopped
 
 _TRACEBACK = "Traceback (most recent call last):"
 _CLASS = re.compile(r"([A-Za-z_][\w.$]*)(?:: |\Z)")
@@ -65,13 +67,8 @@ def lasting_name(query: Any) -> str:
 
 
 def session_is_over(spark: Any) -> bool:
-    """Whether the session was stopped, which ends its queries by exceptions that nobody has to hear of."""
-    try:
-        context = spark.sparkContext
-    except Exception:
-        return False  # Connect knows no context
-    java = getattr(context, "_jsc", None)
-    return java is None or bool(java.sc().isStopped())
+    """Whether the session was stopped. Connect does not tell."""
+    return not is_connect(spark) and is_stopped(spark.sparkContext)
 
 
 def planned(query: Any) -> str:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias
 
 from spark_pd.spark.session import is_connect
-from spark_pd.streaming.ending import session_is_over
+from spark_pd.streaming.application_end import ApplicationEnd
 
 logger = logging.getLogger("spark_pd.streaming")
 
@@ -64,6 +64,7 @@ class Hub:
         self._watches: dict[str, Watched] = {}
         self._events: SimpleQueue[_Event | None] = SimpleQueue()
         self._listener: Any = None
+        self._end: ApplicationEnd | None = None
         self._polls = False
         self._thread: threading.Thread | None = None
 
@@ -105,7 +106,8 @@ class Hub:
         try:
             if is_connect(spark) and _client_cannot_hear():
                 raise RuntimeError("Connect's client of PySpark 3.5 runs listeners on the server")
-            listener = _listener_class()(self._events, lambda: session_is_over(spark))
+            self._end = ApplicationEnd(spark)
+            listener = _listener_class()(self._events, self._end.came)
             spark.streams.addListener(listener)  # type: ignore[union-attr]
             self._listener = listener
         except Exception as error:
@@ -114,6 +116,9 @@ class Hub:
 
     def _deafen(self) -> None:
         listener, self._listener, self._polls = self._listener, None, False
+        end, self._end = self._end, None
+        if end is not None:
+            end.remove()
         spark = self._spark()
         if listener is not None and spark is not None:
             with suppress(Exception):  # the session may be gone

@@ -1,4 +1,7 @@
-"""What Spark tells of a query's progress, as batches. It comes in two forms: objects, and on PySpark 3.5 mappings. Pure."""
+"""What Spark tells of a query's progress, as batches. Pure.
+
+It comes in three forms: objects, mappings (PySpark 3.5), and mappings whose rows are values with a schema (3.5 over Connect).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,12 @@ def observed_names(progress: Any) -> tuple[str, ...]:
     return tuple(value(progress, "observedMetrics") or {})
 
 
+def read_rows(progress: Any) -> bool:
+    """Whether the batch read any rows from its sources."""
+    told = value(progress, "numInputRows")
+    return bool(told) or any(value(source, "numInputRows") for source in value(progress, "sources") or ())
+
+
 def batch_of(progress: Any, observed: str | None) -> Batch:
     """The batch, with the counts that were observed under that name."""
     row = (value(progress, "observedMetrics") or {}).get(observed)
@@ -39,7 +48,9 @@ def batch_of(progress: Any, observed: str | None) -> Batch:
 
 
 def _counts(row: Any) -> Counts | None:
-    values = row if isinstance(row, Mapping) else row.asDict()
+    values = dict(row) if isinstance(row, Mapping) else row.asDict()
+    if "schema" in values:
+        values = dict(zip((field["name"] for field in values["schema"]["fields"]), values["values"], strict=False))
     numbers = [values.get(f"m{n}") for n in range(len(values))]
     return None if None in numbers else Counts.of([int(number) for number in numbers if number is not None])
 

@@ -52,9 +52,15 @@ class Streams:
         return check
 
     def watch(self, query: Any) -> Watch:
-        """Watch a query from its start on, whether it is one of ours or not. Raises UsageError for what is no query."""
+        """Watch a query from its start on, whether it is of a checked stream or not. One that is watched has its Watch already.
+
+        Raises UsageError for what is no query.
+        """
         if not all(hasattr(query, name) for name in ("runId", "isActive", "recentProgress")):
             raise UsageError(f"monitor.watch takes the StreamingQuery that start() or toTable() gave, not {type(query).__name__}")
+        for watch in list(self._watches):
+            if watch.run_id == str(query.runId) and not watch.is_over:
+                return watch
         plan = planned(query)
         with self._lock:
             # A query that shows no plan (over Connect) is of the only check that nobody watches yet, if anything.

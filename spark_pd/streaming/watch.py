@@ -21,7 +21,7 @@ from spark_pd.streaming.ending import failure_of, lasting_name, said, session_is
 from spark_pd.streaming.judging import OF_COUNTS, OF_QUERY, decisions_of, stats_of, verdicts_of
 from spark_pd.streaming.listener import Hub
 from spark_pd.streaming.memory import Windows
-from spark_pd.streaming.progress import batch_of, observed_names, ran, value
+from spark_pd.streaming.progress import batch_of, observed_names, ran, read_rows, value
 
 if TYPE_CHECKING:
     from spark_pd.streaming.checked import StreamCheck
@@ -169,7 +169,7 @@ class Watch:
             if self._check is None:
                 self._take(self._find(observed_names(progress)))
             batch = batch_of(progress, None if self._check is None else self._check.name)
-            self._completed(batch, had_rows=bool(value(progress, "numInputRows")))
+            self._completed(batch, had_rows=read_rows(progress))
 
     def terminated(self, failure: str | None) -> None:
         """The query ended, by that exception or by none."""

@@ -301,7 +301,7 @@ def stream(spark: Any, monitor: Any, folder: str) -> Any:
         for rows, broken in ((range(100), False), (range(101, 110), False), (range(111, 120), True)):
             found.append([*through(paging, rows, broken), [i.dedup_key for i in pagerduty.open_incidents()]])
         paging.uninstall()
-        return {"found": found, "written": spark.read.parquet(f"{folder}/out").count()}
+        return {"found": found, "written": int(spark.read.parquet(f"{folder}/out").count())}
 
 
 @scenario

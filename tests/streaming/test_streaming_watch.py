@@ -161,6 +161,7 @@ def test_the_listener_is_there_as_long_as_a_query_is_watched(spark, install, sou
     watches = [monitor.watch(query) for query in (first, second)]
     manager = spark.streams._jsqm
     assert len(manager.listListeners()) == 1
+    assert monitor.watch(first) is watches[0]
     watches[0].stop()
     assert len(manager.listListeners()) == 1
     assert first.isActive

@@ -1,0 +1,218 @@
+"""What needs no Spark: windows, what an exception says, what is kept, what is news."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_pd.checks.counts import Counts
+from spark_pd.checks.row_plan import RowPlan
+from spark_pd.dispatch import Dispatcher
+from spark_pd.facts import TriggerPolicy
+from spark_pd.gate import Gate
+from spark_pd.model import Alert, Rule, Severity, Subject
+from spark_pd.policy import Verdict
+from spark_pd.settings import Settings
+from spark_pd.streaming.batches import Batch, Window
+from spark_pd.streaming.changes import REPEAT, Changes
+from spark_pd.streaming.checked import StreamCheck
+from spark_pd.streaming.ending import said
+from spark_pd.streaming.memory import Windows
+from spark_pd.streaming.progress import batch_of, ran, read_rows
+from spark_pd.streaming.watch import StreamPlan, Watch
+
+AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
+
+
+def batch(number: int, rows: int = 10, dropped: int = 0, query: str = "q") -> Batch:
+    return Batch(query_id=query, batch_id=number, at=AT, seconds=0.5, counts=Counts(rows, dropped, dropped, (dropped,)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 50)), max_size=30), st.integers(1, 5))
+def test_a_window_has_the_last_of_each_batch_and_no_more_than_it_may(told: list[tuple[int, int]], most: int) -> None:
+    window = Window()
+    kept: dict[int, int] = {}
+    for number, rows in told:
+        window = window.taking(batch(number, rows), most=most)
+        kept.pop(number, None)
+        kept[number] = rows
+        kept = dict(list(kept.items())[-most:])
+    assert [(b.batch_id, b.input_count) for b in window.batches] == list(kept.items())
+    assert window.counts == (None if not told else Counts(sum(b.input_count or 0 for b in window.batches), 0, 0, (0,)))
+
+
+def test_a_batch_of_another_query_is_another_batch() -> None:
+    window = Window().taking(batch(1), most=5).taking(batch(1, query="other"), most=5)
+    assert len(window.batches) == 2
+    assert (str(Window()), str(window.taking(batch(2), most=1))) == ("no batch with rows yet", "batch 2")
+
+
+def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
+    told: dict[str, Any] = {
+        "id": "q",
+        "batchId": 7,
+        "timestamp": "2026-11-21T12:00:00.000Z",
+        "durationMs": {"addBatch": 300, "triggerExecution": 500},
+        "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": 2, "m2": 2, "m3": 2}, "theirs": {"x": 1}},
+    }
+    as_object = type("Progress", (), told)()
+    fields = [{"name": f"m{n}", "type": "long"} for n in range(4)]
+    over_connect = {**told, "observedMetrics": {"spark_pd_stream_1": {"values": [10, 2, 2, 2], "schema": {"fields": fields}}}}
+    for progress in (told, as_object, over_connect):
+        assert batch_of(progress, "spark_pd_stream_1") == batch(7, 10, 2)
+        assert batch_of(progress, "spark_pd_stream_2").counts is None
+        assert ran(progress)
+    assert not ran({**told, "durationMs": {"latestOffset": 1}})
+    assert not read_rows({**told, "numInputRows": 0, "sources": [{"numInputRows": 0}]})
+    assert read_rows({**told, "numInputRows": 3})
+    assert read_rows({**told, "sources": [{"numInputRows": 0}, {"numInputRows": 3}]})  # 3.5 over Connect
+    unknown = {**told, "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": None, "m2": 2, "m3": 2}}}
+    assert batch_of(unknown, "spark_pd_stream_1").counts is None
+
+
+JVM = "org.apache.spark.SparkException: Job aborted: cast of 'John' failed\n\tat org.apache.spark.Foo(Foo.scala:3)\nCaused by: x"
+PYTHON = (
+    "py4j.Py4JException: An exception was raised by the Python Proxy. Return Message: Traceback (most recent call last):\n"
+    '  File "/x/clientserver.py", line 644, in _call_proxy\n    return_value = f(*p)\n'
+    "spark_pd.errors.RuleFailed: t: 1 rule with action fail failed: never_13\n\n\tat py4j.Protocol.getReturnValue(Protocol.java:476)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "scrubbed", "kind"),
+    [
+        (JVM, "org.apache.spark.SparkException: Job aborted: cast of '***' failed", "org.apache.spark.SparkException"),
+        (PYTHON, "spark_pd.errors.RuleFailed: t: 1 rule with action fail failed: never_13", "spark_pd.errors.RuleFailed"),
+        ("java.lang.NullPointerException", "java.lang.NullPointerException", "java.lang.NullPointerException"),
+        ("[STREAM_FAILED] it broke", "StreamingQueryException: [STREAM_FAILED] it broke", "StreamingQueryException"),
+        ("", "StreamingQueryException", "StreamingQueryException"),
+    ],
+)
+def test_a_failure_is_said_by_its_class_and_its_scrubbed_message(failure: str, scrubbed: str, kind: str) -> None:
+    assert said(failure, "scrubbed") == scrubbed
+    assert said(failure, "class") == kind
+    assert said(failure, "full") == " ".join(failure.split())
+
+
+def test_a_window_is_kept_for_the_next_process_and_for_its_own_rules_place_and_stream_only(tmp_path: Path) -> None:
+    window = Window("rules").taking(batch(1), most=5).taking(batch(2, 20, 3), most=5)
+    Windows(tmp_path / "streams", lambda: "here").save("orders", window)
+    again = Windows(tmp_path / "streams", lambda: "here")
+    assert again.load("orders", "rules") == window
+    assert again.load("orders", "other rules") == Window("other rules")
+    assert again.load("other", "rules") == Window("rules")
+    assert Windows(tmp_path / "streams", lambda: "there").load("orders", "rules") == Window("rules")
+    assert Windows(None).load("orders", "rules") == Window("rules")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2}', '{"version": 1, "rules": "rules", "batches": [[1]]}', "null"])
+def test_a_window_that_cannot_be_read_begins_anew_with_a_warning(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    Windows(tmp_path).save("orders", Window("rules").taking(batch(1), most=5))
+    (file,) = tmp_path.iterdir()
+    file.write_text(content)
+    assert Windows(tmp_path).load("orders", "rules") == Window("rules")
+    assert "begins anew" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning_and_the_window_is_kept_in_the_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    windows = Windows(tmp_path / "file" / "streams")
+    for number in (1, 2):
+        windows.save("orders", Window("rules").taking(batch(number), most=5))
+    assert [b.batch_id for b in windows.load("orders", "rules").batches] == [2]
+    assert len([r for r in caplog.records if "cannot be kept" in r.getMessage()]) == 1
+
+
+class Query:
+    """Of a query, what a Watch asks, where a batch has no counts: no query of Spark's is known that does so."""
+
+    name = "orders"
+    runId = "run"
+    isActive = True
+    recentProgress = (
+        {
+            "id": "q",
+            "runId": "run",
+            "batchId": 0,
+            "timestamp": "2026-11-21T12:00:00.000Z",
+            "numInputRows": 3,
+            "durationMs": {"addBatch": 1},
+            "observedMetrics": {},
+        },
+    )
+
+
+def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
+    settings = Settings(on={"ignored_rules": True})
+    policy = TriggerPolicy(on=settings.on, severity=settings.severity, error_drop_threshold=10)
+    plan = StreamPlan(
+        environment=None,
+        product_id=None,
+        policy=policy,
+        batches=10,
+        exceptions="class",
+        deadline=1,
+        application="a",
+        application_id=None,
+        job_metadata=None,
+        links=(),
+    )
+    rule = Rule(name="r", expectation="id > 0")
+    subject = Subject(environment=None, product_id=None, table="t")
+    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), rules_source="code", table="t", subject=subject)
+    gate = Gate(Dispatcher([], suppressed="not enabled"))
+    watched = Watch(Query(), plan, spark=None, gate=gate, windows=Windows(None), check=check, find=lambda names: None)
+    watched.catch_up()
+    assert watched.stats is not None
+    assert (watched.stats.input_count, watched.stats.exact, watched.stats.rule("r").status) == (None, False, "unknown")
+    assert {d.trigger: d.outcome for d in watched.decisions}["ignored_rules"] == "unknown"
+    assert watched.batches == ()
+    assert [a.trigger for a in watched.alerts] == ["query_failure"]
+
+
+class Passed:
+    """Of a passage, what Changes looks at."""
+
+    def __init__(self, *withheld: str) -> None:
+        self.withheld = frozenset(withheld)
+
+
+def verdict(trigger: str = "ignored_rules", state: Any = "firing", severity: Severity = "error", failing: tuple[str, ...] = ()) -> Verdict:
+    subject = Subject(environment=None, product_id=None, table="t")
+    alert = Alert(
+        trigger=trigger, state=state, severity=severity, summary="s", dedup_key=subject.dedup_key(trigger), source="a", component="t", at=AT
+    )
+    outcome: Any = "firing" if state == "firing" else "good"
+    return Verdict(subject=subject, trigger=trigger, outcome=outcome, alert=alert, started_at=AT, failing=failing)
+
+
+def test_only_news_is_told() -> None:
+    now = [0.0]
+    changes = Changes(clock=lambda: now[0])
+
+    def told(given: Verdict, *withheld: str) -> bool:
+        news = changes.news([given])
+        changes.told(news, Passed(*withheld))  # type: ignore[arg-type]
+        return bool(news)
+
+    assert told(verdict(state="resolved"))
+    assert not told(verdict(state="resolved"))
+    assert told(verdict(), "spark_pd/-/-/t/ignored_rules")
+    assert told(verdict())  # the policy had withheld it
+    assert not told(verdict())
+    assert told(verdict(severity="critical"))
+    assert not told(verdict(severity="error"))
+    assert told(verdict(severity="critical", failing=("a",)))
+    assert not told(verdict(severity="critical"))
+    now[0] = REPEAT
+    assert told(verdict())
+    assert told(verdict(state="resolved"))
+    assert told(verdict("query_failure"))
+    assert told(verdict("query_failure"))
