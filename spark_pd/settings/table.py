@@ -268,7 +268,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name=names.spark_pd_notify_late,
         field="notify_late",
-        kind=Choice(NOTIFY),
+        kind=Choice(("always", "change", "never")),
         default="always",
         doc="When a missed slot tells of late: always; change, only where its incident is not open yet or got worse; or never.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,32 +10,30 @@ import sys
 import pytest
 
 from tests.application.conftest import SPARK_PD
-from tests.dying.conftest import EXEC, triggers
+from tests.dying.conftest import EXEC, finished, markers, triggers, until_ready
 
 KEY = "spark_pd/test/-/job.py/failure"
 
 SCRIPTS = {
     "ends well": "print('hello')",
-    "raises": "def f():\n    raise ValueError('no')\nf()",
+    "raises": "import atexit; atexit.register(print, input())\ndef f():\n    raise ValueError('no')\nf()",
     "raises from": "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise RuntimeError('x') from error",
     "syntax": "print('a'\n",
     "exits with 3": "import sys; sys.exit(3)",
     "exits with a text": "import sys; sys.exit('gone')",
-    "exits with 0": "import sys; sys.exit()",
     "exits with 256": "import sys; sys.exit(256)",
     "os._exit": "import os; os._exit(7)",
     "interrupted": "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)",
     "killed": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
-    "atexit": "import atexit; atexit.register(print, 'last'); raise KeyError('k')",
     "a thread goes on": "import threading\nthreading.Timer(0.2, print, ['thread']).start(); raise KeyError('k')",
     "a pool is left": "import concurrent.futures as c\np = c.ThreadPoolExecutor(1); p.submit(print, 'x').result(); raise KeyError('k')",
-    "an excepthook": "import sys; sys.excepthook = lambda *a: print('mine', a[0]); raise KeyError('k')",
     "main": """if __name__ == '__main__':
     import sys, __main__
     print(sys.argv, __file__, __name__, __package__, __spec__, __doc__, __main__.__dict__ is globals(), sys.path[0], sorted(globals()))
 """,
     "a module beside it": "import helper; print(helper.__file__)",
     "a module of our name": "import settings, model; print(settings.mine, model.mine)",
+    "an excepthook": "import sys; sys.excepthook = lambda *a: print('mine', a[0]); raise KeyError('k')",
     "pickles": "import pickle\nclass C: pass\nprint(type(pickle.loads(pickle.dumps(C()))) is C)",
     "processes": """import multiprocessing
 def f(x): return x + 1
@@ -43,7 +42,6 @@ if __name__ == '__main__':
         print(pool.map(f, [1, 2]))
 """,
     "its source": "import inspect\ndef f(): pass\nprint(inspect.getsource(f))",
-    "reads": "print(input())",
 }  # fmt: skip
 
 
@@ -52,12 +50,12 @@ def as_seen(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("case", SCRIPTS)
-def test_a_script_does_what_it_does_under_python(ended, script, case) -> None:
+def test_a_script_does_what_it_does_under_python(ended, script, environ, case) -> None:
     for module in ("helper", "settings", "model"):
         script("mine = 'mine'", f"{module}.py")
-    path, off = script(SCRIPTS[case]), {"SPARK_EXPECTATIONS_NOTIFICATIONS_PAGERDUTY_ENABLED": "false"}
-    alone = as_seen(ended(sys.executable, path, "--day", "1", env=off, input="typed\n"))
-    assert as_seen(ended(*SPARK_PD, "run", path, "--day", "1", env=off, input="typed\n")) == alone
+    path = script(SCRIPTS[case])
+    alone = as_seen(ended(sys.executable, path, "--day", "1", only=environ, input="typed\n"))
+    assert as_seen(ended(*SPARK_PD, "run", path, "--day", "1", only=environ, input="typed\n")) == alone
 
 
 def test_a_script_that_is_not_there_ends_as_under_python(ended, sandbox) -> None:
@@ -132,6 +130,28 @@ def test_under_exec_the_same_failure_is_told_once_and_under_the_same_key(ended, 
     assert [incident.dedup_key for incident in sandbox.open_incidents()] == [KEY]
     assert ended(*under, script("pass")).returncode == 0
     assert sandbox.open_incidents() == []
+
+
+OPEN = """
+import os, sys, time
+from spark_pd.application.watching import without_spark
+from spark_pd.settings import load_settings
+from tests.dying.job import ready, run_of
+with without_spark("job.py", load_settings(environ=os.environ)), run_of("orders"):
+    print(os.getpid(), file=sys.stderr, flush=True)
+    ready()
+    time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_what_kills_the_application_is_told_by_the_run_that_was_open_alone(start, enabled, sandbox, outbox_folder, number) -> None:
+    process = start(OPEN, env=enabled, under=[*EXEC, "--name", "job.py", "--"])
+    until_ready(process)
+    os.kill(int(process.stderr.readline()), number)
+    assert finished(process)[0] == -number
+    assert triggers(sandbox) == [OF_THE_RUN]
+    assert markers(outbox_folder) == []
 
 
 def test_settings_are_judged_before_the_script_begins(ended, script) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import spark_pd
 from spark_pd.cli import main
 from spark_pd.rules import load_rules
+from spark_pd.schedules.file import schedules_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,14 +61,18 @@ def test_the_first_example_opens_the_incidents_that_the_text_quotes(spark, pager
     assert len(pagerduty.open_incidents()) == 2
 
 
-def test_the_shell_examples_are_commands_that_there_are():
-    commands = [
+def shell_examples() -> list[list[str]]:
+    return [
         shlex.split(line[2:], comments=True)
         for page in PAGES
         for block in blocks(page, "console")
         for line in block.splitlines()
         if line.startswith("$ spark-pd")
     ]
+
+
+def test_the_shell_examples_are_commands_that_there_are():
+    commands = shell_examples()
     assert commands
     for _, *arguments in commands:
         if "--" in arguments:  # what follows is another command's
@@ -94,3 +99,17 @@ def test_the_links_between_pages_lead_somewhere(page):
             headings = re.findall(r"^#+ (.+)$", other.read_text(), flags=re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
             assert anchor[1:] in slugs, f"{page.name}: {file}{anchor}"
+
+
+def test_the_yaml_examples_of_schedules_are_schedules(tmp_path):
+    examples = [block for page in PAGES for block in blocks(page, "yaml") if "schedules" in (yaml.safe_load(block) or {})]
+    assert examples
+    for block in examples:
+        (tmp_path / "schedules.yaml").write_text(block)
+        assert schedules_of((), tmp_path / "schedules.yaml")
+
+
+def test_the_schedules_of_shell_examples_are_schedules():
+    texts = [command[2] for command in shell_examples() if command[1] == "watch" and not command[2].startswith("--")]
+    assert texts
+    assert schedules_of(texts, None)
