@@ -1,6 +1,7 @@
 # make demo    the main job on real data, with a PagerDuty of its own
 # make test    every test, on three versions of PySpark
 # make payloads   10,000 examples of each property of what is sent to PagerDuty; the tests have 300
+# make drain   10,000 failing runs at once, until all is told; the tests have 2,000
 # make faults  10,000 random runs with everything going wrong (RUNS=, SEED=)
 # make check   format, lint, types and the direction of imports
 # make clean   remove what the others made
@@ -9,7 +10,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-3.5 test-4.2 test-4.3 payloads faults check format clean
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 payloads drain faults check format clean
 
 RUNS ?= 10000
 SEED ?= 7
@@ -52,6 +53,9 @@ test-4.3: .venv-4.3/.ready
 
 payloads: .venv/.ready
 	@.venv/bin/python -m pytest --hypothesis-profile=thorough --timeout=7200 tests/pagerduty/test_pagerduty_payloads.py $(PYTEST_ARGS)
+
+drain: .venv/.ready
+	@SPARK_PD_DRAIN_RUNS=$(RUNS) .venv/bin/python -m pytest --timeout=3600 tests/dispatch/test_drain.py $(PYTEST_ARGS)
 
 faults: .venv/.ready
 	@.venv/bin/python -m tests.faults --runs $(RUNS) --seed $(SEED)

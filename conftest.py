@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# For each JVM that a test starts by spark-submit or PySpark: they live for a minute or so, on two cores, and the second compiler's and the
+# parallel collector's threads would take more than they give.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 # By hand, for what has to hold for anything at all: see make payloads.

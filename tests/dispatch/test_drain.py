@@ -1,11 +1,12 @@
-"""10,000 failing runs against a sandbox that enforces PagerDuty's rate, by a clock that is told to go on: all is told, and stays bounded.
+"""Failing runs against a sandbox that enforces PagerDuty's rate, by a clock that is told to go on: all is told, and stays bounded.
 
-The same by the real clock, for 500 runs, is benchmarks/drain.py.
+There are 2,000 of them, and 10,000 by `make drain`. The same by the real clock, for 500 runs, is benchmarks/drain.py.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from spark_pd.sandbox import Sandbox
 from tests.dispatch.test_limits import Clock, World, opened, storms, throttled, warn
 from tests.outbox.conftest import files_in, make_alert
 
-RUNS = 10_000
+RUNS = int(os.environ.get("SPARK_PD_DRAIN_RUNS", "2000"))
 BATCH = 250
 
 
@@ -36,7 +37,7 @@ def members(box: Outbox) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_10_000_failing_runs_drain_completely_and_within_bounds(box: Outbox) -> None:
+def test_failing_runs_drain_completely_and_within_bounds(box: Outbox) -> None:
     logging.disable(logging.INFO)
     clock = Clock()
     try:
@@ -62,7 +63,7 @@ def test_10_000_failing_runs_drain_completely_and_within_bounds(box: Outbox) -> 
             alone = opened(sandbox)
             assert {f"f/{n}" for n in range(0, RUNS, 10)} <= alone
             rolled_up = [n for n in range(RUNS) if n % 10 and f"k/{n}" not in alone]
-            assert members(world.box) == len(rolled_up) > 8_500
+            assert members(world.box) == len(rolled_up) > RUNS * 0.85
             assert len(storms(sandbox)) == 1
             assert storms(sandbox)[0][1].startswith(f"[test] storm of {len(rolled_up):,} alerts on {len(rolled_up):,} tables")
             # Nothing was opened twice, and the requests are those of what is open, what came twice, and one update a minute.
@@ -81,7 +82,7 @@ def test_10_000_failing_runs_drain_completely_and_within_bounds(box: Outbox) -> 
 def test_after_the_storm_all_is_closed(box: Outbox) -> None:
     logging.disable(logging.INFO)
     clock = Clock()
-    runs = 1_000
+    runs = RUNS // 10
     try:
         with Sandbox(rate_limit=120, clock=clock) as sandbox:
             world = World(sandbox, box, clock, storm=60)

