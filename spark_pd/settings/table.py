@@ -11,7 +11,7 @@ from spark_pd.settings import user_config as names
 from spark_pd.settings.fields import Choice, Columns, Count, LocalPath, Number, Params, Switch, TableName, Text, Windows
 from spark_pd.settings.pagerduty import PAGERDUTY_SETTINGS, SECRET_SETTINGS
 from spark_pd.settings.setting import Setting
-from spark_pd.settings.triggers import NOTIFY, TRIGGER_SETTINGS
+from spark_pd.settings.triggers import TRIGGER_SETTINGS
 
 DAY = 86_400.0  # seconds; far above any sensible deadline, and below what threads can wait
 
