@@ -15,8 +15,8 @@ RUNS ?= 10000
 SEED ?= 7
 
 # What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
-SPARK_TESTS ?= tests/checks tests/road tests/error_table tests/stats tests/state
-TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py
+SPARK_TESTS ?= tests/checks tests/road tests/error_table tests/stats tests/state tests/listener
+TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
 # They kill processes and send signals, so they have a pytest, and a JVM, of their own.
 ROUGH_TESTS := tests/dying tests/faults
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
@@ -35,12 +35,14 @@ help:
 demo: .venv/.ready
 	@$(WITH_JAVA) .venv/bin/spark-pd demo
 
-# The whole suite comes last, so that the closing line is the one that counts most.
-test: test-3.5 test-4.3 test-4.2
+# Each part runs whatever became of the one before. The whole suite comes last, so that the closing line is the one that counts most.
+test:
+	@bad=; for part in 3.5 4.3 4.2; do $(MAKE) --no-print-directory test-$$part || bad="$$bad $$part"; done; \
+	test -z "$$bad" || { echo "make test: failed on PySpark$$bad" >&2; exit 1; }
 
 test-4.2: .venv/.ready
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS)
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS); rough=$$?; \
+	.venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS) && exit $$rough
 
 test-3.5: .venv-3.5/.ready
 	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)

@@ -11,6 +11,9 @@ from spark_pd import breaches
 from spark_pd.breaches import number, percent
 from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.history.unusual import ERRORS, VOLUME
+from spark_pd.lifecycle.attempts import failure_severity
+from spark_pd.lifecycle.telling import headline, lifecycle_details
+from spark_pd.lifecycle.triggers import OVERRUN, duration
 from spark_pd.model import SEVERITIES, Alert, AlertState, Decision, RuleResult, Severity
 from spark_pd.triggers import breached, ended, ignored_failures, named, plural, unusual
 
@@ -35,8 +38,10 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
             if decision.outcome == "firing":
                 alerts.append(_alert(facts, policy, "start", "resolved", f"run {ended(facts.status)}", "the run has its verdict"))
         elif decision.outcome == "firing":
-            headline = _headline(facts, policy, decision)
-            alerts.append(_alert(facts, policy, decision.trigger, "firing", headline, decision.reason, decision.rule))
+            if decision.trigger == OVERRUN and facts.told_overrun is not None:
+                continue  # it was told while the run ran
+            what = _headline(facts, policy, decision)
+            alerts.append(_alert(facts, policy, decision.trigger, "firing", what, decision.reason, decision.rule))
         elif decision.outcome == "good" and facts.status == "passed":
             alerts.append(_alert(facts, policy, decision.trigger, "resolved", decision.reason, decision.reason, decision.rule))
     if facts.previous is not None:
@@ -47,6 +52,17 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
             for a in moved
         ]
     return tuple(sorted(alerts, key=lambda a: a.state != "firing"))
+
+
+def alert_while_running(facts: RunFacts, policy: TriggerPolicy) -> Alert:
+    """What tells of a run that takes too long, while it does. `ended_at` of the facts is now."""
+    what = f"still runs after {duration((facts.ended_at - facts.started_at).total_seconds())}"
+    limit = policy.limit.get(OVERRUN)
+    reason = what if limit is None else f"{what}, limit {duration(limit)}"
+    alert = _alert(facts, policy, OVERRUN, "firing", reason, reason)
+    # It has no end, no counts and no verdict yet.
+    known = {name: value for name, value in alert.details.items() if name != "ended_at"}
+    return replace(alert, details=known | {"status": "running"})
 
 
 def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None = None) -> Alert:
@@ -79,9 +95,12 @@ def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str
         return "run completed"
     if decision.trigger in (VOLUME, ERRORS):
         return f"had unusual {'volume' if decision.trigger == VOLUME else 'errors'}: {decision.reason}"
+    if decision.trigger != "failure":
+        return headline(decision.trigger, decision.reason)
+    attempt = f" ({facts.attempt})" if facts.attempt is not None else ""
     if facts.failed_rules:
-        return f"stopped by {plural(len(facts.failed_rules), 'rule')} with action fail: {named(facts.failed_rules)}"
-    return f"failed: {decision.reason}" if decision.trigger == "failure" else decision.reason
+        return f"stopped by {plural(len(facts.failed_rules), 'rule')} with action fail{attempt}: {named(facts.failed_rules)}"
+    return f"failed{attempt}: {decision.reason}"
 
 
 def _severity(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None) -> Severity:
@@ -98,7 +117,8 @@ def _severity(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | 
     else:
         results = facts.failed_rules if trigger == "failure" else ignored_failures(facts, rule) if trigger == "ignored_rules" else ()
         found = [of(result.name) for result in results]
-    return min(found, key=SEVERITIES.index) if found else usual
+    worst = min(found, key=SEVERITIES.index) if found else usual
+    return failure_severity(worst, facts.attempt) if trigger == "failure" else worst
 
 
 def _least(one: Severity, other: Severity) -> Severity:
@@ -147,7 +167,10 @@ def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str, 
         "started_at": facts.started_at,
         "ended_at": facts.ended_at,
         "failure": facts.failure,
+        "attempt": str(facts.attempt) if facts.attempt is not None else None,
+        "platform": dict(facts.platform) or None,
     }
+    details |= lifecycle_details(trigger, facts.lifecycle, policy.exceptions)
     if trigger == "error_drop_threshold":
         details |= _thresholds(facts, policy, name)
     if trigger in (VOLUME, ERRORS):

@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 from spark_pd.history.past import History
 from spark_pd.history.unusual import ERRORS, VOLUME
+from spark_pd.lifecycle.attempts import Attempt
+from spark_pd.lifecycle.cause import Shown
 from spark_pd.lifecycle.events import Lifecycle
+from spark_pd.lifecycle.triggers import LIMITS
 from spark_pd.model import Link, Rule, RuleResult, RunStats, RunStatus, Severity, Subject
 from spark_pd.rules import NO_RULES
 
@@ -31,8 +34,10 @@ class TriggerPolicy:
     page_on_unknown: bool = False
     changes: frozenset[str] = frozenset()
     """Triggers whose alerts are changes: they open and close nothing."""
-    limit: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({VOLUME: 3.5, ERRORS: 3.5}))
-    """Sigmas from which on a run is unusual, by trigger."""
+    limit: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({VOLUME: 3.5, ERRORS: 3.5, **LIMITS}))
+    """From which number on a trigger fires, of those that have one: sigmas, events, percent, seconds. None: never."""
+    exceptions: Shown = "scrubbed"
+    """What of an exception's message may leave the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class RunFacts:
     """Why the counts are unknown; None where they are known or nothing was checked."""
     failure: str | None
     """What the exception was, as far as it may leave the cluster; None where none left the block."""
+    told_elsewhere: str | None = None
+    """Who else tells the failure, so that it is not told twice. None: nobody does."""
     failed_rules: tuple[RuleResult, ...] = ()
     """The rules with action `fail` that stopped the run."""
     rules: tuple[Rule, ...] = ()
@@ -79,6 +86,12 @@ class RunFacts:
     """What the Spark listener saw. None where there is none."""
     no_lifecycle: str = "there is no Spark listener"
     """Why there is none, where there is none."""
+    told_overrun: str | None = None
+    """When it was said of the run, while it ran, that it takes too long, and what became of that. None where nothing was."""
+    attempt: Attempt | None = None
+    """Which try of its job it is. None where nobody tells."""
+    platform: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Where it runs, by the platform's own names: a Databricks job and its run, a notebook."""
     unchecked: str = "the run checked nothing"
     """Why there are no stats, where there are none."""
     query: QueryFacts | None = None

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import functools
-import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
-from spark_pd.dispatch import Dispatcher, Limits
 from spark_pd.dying import Guard, Markers
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place, beside
 from spark_pd.errors import UsageError
 from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
+from spark_pd.gates import gate_of, outbox_of
+from spark_pd.lifecycle.attempts import attempt_of, failure_severity
+from spark_pd.lifecycle.listening import listening_of, release_listeners
 from spark_pd.model import Rule, Subject, normalized_table
-from spark_pd.mutes import Mutes, MutesFile, parse_windows
-from spark_pd.outbox import Outbox, open_outbox
-from spark_pd.outbox.dead_letters import died_since
+from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel
-from spark_pd.policy import PagingPolicy
 from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
 from spark_pd.scrub import describe
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from spark_pd.record import Records
     from spark_pd.streaming.checked import StreamCheck
 
-_log = logging.getLogger("spark_pd")
 P = ParamSpec("P")
-
-NOT_ENABLED = "PagerDuty is not enabled (spark.expectations.notifications.pagerduty.enabled is not true)"
+R = TypeVar("R", bound=Run)
 
 
 def install(
@@ -58,18 +56,17 @@ def install(
     """Put spark_pd into a session, the active one unless `spark` is given, and return its Monitor. No network.
 
     `config` has `user_config` constants or "spark.pd.*" names for keys; it is stronger than the Spark configuration, the environment and
-    the YAML file. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
+    the YAML file. `lifecycle` is the Spark listener: `auto` does without it where it cannot be had, True raises UsageError then, False
+    wants none. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
     UsageError where there is no session.
     """
     from spark_pd.spark import session
 
-    if lifecycle is True:
-        raise UsageError("lifecycle=True asks for the Spark listener, which this version does not have yet; leave it at 'auto'")
-    if lifecycle not in (False, "auto"):
+    if lifecycle not in (True, False, "auto"):
         raise UsageError(f"lifecycle is True, False or 'auto', not {lifecycle!r}")
     active: Any = session.active_session() if spark is None else spark
     settings = load_settings(config, spark_conf=session.settings_of(active, setting_names()), config_file=config_file)
-    monitor = Monitor(active, settings)
+    monitor = Monitor(active, settings, lifecycle)
     _installed.put(active, monitor)
     return monitor
 
@@ -121,9 +118,10 @@ class _Checker:
 class Monitor:
     """spark_pd in one session. Make runs with `run` or `with_expectations`; each has a plan of its own and shares no state with another."""
 
-    def __init__(self, spark: Any, settings: Settings) -> None:
+    def __init__(self, spark: Any, settings: Settings, lifecycle: bool | Literal["auto"] = "auto") -> None:
         from spark_pd.checks.counting import method_of
         from spark_pd.spark import session
+        from spark_pd.spark.platform import platform_of
 
         self._spark = spark
         self._settings = settings
@@ -136,12 +134,14 @@ class Monitor:
             page_on_unknown=settings.on_unknown == "page",
             changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
             limit=settings.limit,
+            exceptions=settings.exceptions,
         )
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
-        self._links = session.links_of(spark)
-        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), self._outbox()
-        self._gate = self._gated(channel, outbox)
+        self._platform = platform_of(spark)
+        self._attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=self._platform.attempt)
+        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
+        self._gate = gate_of(settings, channel, outbox)
         self._records = self._recorded(channel, outbox)
         self._streams = self._streaming(channel, outbox)
         self._guard = Guard(
@@ -149,7 +149,8 @@ class Monitor:
             markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
             heartbeat=settings.heartbeat,
             on_signal=settings.on_signal,
-            severity=settings.severity["failure"],
+            severity=failure_severity(settings.severity["failure"], self._attempt),
+            attempt=None if self._attempt is None else str(self._attempt),
             application=self._application,
             application_id=self._application_id,
             address=channel.address,
@@ -157,34 +158,7 @@ class Monitor:
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
-
-    def _gated(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Gate:
-        """Dispatch, with the settings' policy before it. Where nothing is sent there is nothing to remember either."""
-        settings = self._settings
-        dispatcher = Dispatcher(
-            [channel],
-            suppressed=None if settings.enabled else NOT_ENABLED,
-            outbox=outbox,
-            limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
-        )
-        if not settings.enabled:
-            return Gate(dispatcher)
-        policy = PagingPolicy(
-            notify=settings.notify,
-            after=settings.after,
-            after_unknown=settings.after_unknown,
-            cooldown=settings.cooldown,
-            min_severity=settings.min_severity,
-        )
-        mutes = Mutes(
-            windows=parse_windows(settings.mute or ""),
-            file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
-        )
-        if outbox is None:
-            return Gate(dispatcher, policy=policy, mutes=mutes)
-        state = state_of(outbox, channel.address)
-        died = functools.partial(died_since, outbox.folder, channel.name)
-        return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
+        self._listening = listening_of(spark, lifecycle)
 
     def _recorded(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Records | None:
         """The stats table and what is beside it, where there is one."""
@@ -216,18 +190,10 @@ class Monitor:
             application=self._application,
             application_id=self._application_id,
             job_metadata=settings.job_metadata,
-            links=self._links,
+            links=self._platform.links,
         )
         folder = None if outbox is None else outbox.folder
         return Streams(self._spark, plan, self._gate, outbox=folder, place=lambda: place_of(channel.address()))
-
-    def _outbox(self) -> Outbox | None:
-        if not self._settings.enabled:
-            return None
-        outbox = open_outbox(self._settings.outbox_path)
-        if outbox is None:
-            _log.warning("there is no home directory for an outbox, so alerts that cannot be sent are lost: set spark.pd.outbox.path")
-        return outbox
 
     @property
     def settings(self) -> Settings:
@@ -281,6 +247,17 @@ class Monitor:
             )
 
         this, former = subject(table), None if previous_name is None else subject(previous_name)
+        return self._run_of(Run, gate, table, this, former, rules, product)
+
+    def application(self, name: str) -> ApplicationRun:
+        """The run that is the application itself, of that name; a context manager around all that it does."""
+        product = self._settings.product_id
+        subject = Subject(environment=self._settings.environment, product_id=product, table=name)
+        return self._run_of(ApplicationRun, self._gate, name, subject, None, None, product)
+
+    def _run_of(
+        self, kind: type[R], gate: Gate | Quiet, table: str, this: Subject, former: Subject | None, rules: Any, product: str | None
+    ) -> R:
         plan = RunPlan(
             table=table,
             subject=this,
@@ -293,10 +270,12 @@ class Monitor:
             application=self._application,
             application_id=self._application_id,
             job_metadata=self._settings.job_metadata,
-            links=self._links,
+            links=self._platform.links,
+            attempt=self._attempt,
+            platform=self._platform.facts,
         )
         checker = _Checker(self._spark, self._settings, product, table, self._streams)
-        return Run(plan, checker=checker, gate=gate, guard=self._guard, records=self._records)
+        return kind(plan, checker=checker, gate=gate, guard=self._guard, records=self._records, listening=self._listening)
 
     def _must_be_installed(self) -> None:
         if self._uninstalled:
@@ -406,6 +385,7 @@ class _Installed:
 
         forget_methods()
         release()
+        release_listeners()
 
 
 _installed = _Installed()

@@ -7,19 +7,24 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from spark_pd.alerts import alerts_at_end, alerts_at_start
+from spark_pd.alerts import alert_while_running, alerts_at_end, alerts_at_start
 from spark_pd.dying import TERMINATED, Guard, status_of
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
 from spark_pd.errors import DeliveryError, RuleFailed, UsageError
 from spark_pd.facts import RunFacts, TriggerPolicy
+from spark_pd.lifecycle.attempts import Attempt
+from spark_pd.lifecycle.events import Lifecycle, unseen
+from spark_pd.lifecycle.listening import Listening
+from spark_pd.lifecycle.overrun import Overrun
+from spark_pd.lifecycle.triggers import OVERRUN, duration
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
 from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
 from spark_pd.rules import source_of
@@ -54,13 +59,22 @@ class RunPlan:
     application_id: str | None
     job_metadata: str | None
     links: tuple[Any, ...]
+    attempt: Attempt | None = None
+    platform: Mapping[str, str] = field(default_factory=dict)
 
 
 class Run:
     """A context manager. `stats`, `decisions`, `alerts` and `deliveries` are complete once the block has ended."""
 
     def __init__(
-        self, plan: RunPlan, *, checker: Any, gate: Gate | Quiet, guard: Guard | None = None, records: Records | None = None
+        self,
+        plan: RunPlan,
+        *,
+        checker: Any,
+        gate: Gate | Quiet,
+        guard: Guard | None = None,
+        records: Records | None = None,
+        listening: Listening | None = None,
     ) -> None:
         self.run_id = str(uuid.uuid4())
         self._plan = plan
@@ -69,6 +83,7 @@ class Run:
         self._gate = gate if self._record is None or self._record.state is None else gate.remembering(self._record.state)
         self._ended: Ended | None = None
         self._guard = guard or Guard()
+        self._lifecycle = (listening or Listening(why_not="there is no Spark listener")).of_run(self.run_id)
         self._process = os.getpid()
         self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
         self._state: Literal["new", "open", "judged", "ended"] = "new"
@@ -80,6 +95,8 @@ class Run:
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._passages: list[Passage] = []
         self._started_at = self._ended_at = _now()
+        self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._tell_overrun)
+        self._told_overrun: str | None = None
         self._order = functools.cache(lambda: self._gate.begin(plan.subject, plan.policy.on, self._started_at))
         self.stats: RunStats | None = None
         self.decisions: tuple[Decision, ...] = ()
@@ -87,6 +104,8 @@ class Run:
         self.deliveries: tuple[Delivery, ...] = ()
         self.error_table: ErrorTable | None = None
         """What became of the error table; None where it is switched off, or nothing was checked."""
+        self.lifecycle: Lifecycle | None = None
+        """What Spark did for the run; None where there is no listener, or it did not answer."""
 
     @property
     def table(self) -> str:
@@ -103,6 +122,7 @@ class Run:
             raise UsageError(f"the run of {self.table} was entered before; make a new one with monitor.run for each block")
         self._state = "open"
         self._started_at = _now()
+        self._lifecycle.begin()
         if self._record is not None:
             self._record.begin()
         if self._record is None or self._record.state is None:
@@ -120,6 +140,7 @@ class Run:
             facts = self._facts("passed", None, None, ())
             alerts = alerts_at_start(facts, self._plan.policy)
             self._send(verdicts_at_start(facts, alerts, self._order()) if alerts else ())
+            self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
 
     def check(self, df: DataFrame) -> DataFrame:
@@ -187,6 +208,7 @@ class Run:
             if not judged and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
                 self._write_error_table()
         finally:
+            self._lifecycle.end()
             if self._checked is not None:
                 self._checked.close()
         self._write_down()
@@ -232,12 +254,13 @@ class Run:
         if not self._unjudged.acquire(blocking=False):
             return False
         self._state = "judged"
+        self._told_overrun = self._overrun.end()
         if self._record is not None:
             self._record.give_up(why)
         if self._checked is not None:
             self.stats = self._counted(self._checked.unknown(why), status)
         self._ended_at = _now()
-        self._decide(self._facts(status, why, why, ()))
+        self._decide(replace(self._facts(status, why, why, ()), lifecycle=unseen(why)))
         return True
 
     def _must_be_open(self, what: str) -> None:
@@ -249,6 +272,7 @@ class Run:
     def _judge(self, status: RunStatus, error: BaseException | None) -> RuleFailed | None:
         """Settle stats, decisions and alerts, once. Returns the failure of a `fail` rule that came to light only in the write."""
         self._state = "judged"
+        self._told_overrun = self._overrun.end()
         late: RuleFailed | None = None
         failed: tuple[RuleResult, ...] = error.rules if isinstance(error, RuleFailed) and status == "failed" else ()
         unknown: str | None = None
@@ -272,8 +296,11 @@ class Run:
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
-        facts = self._facts(status, unknown, failure, failed)
+        self.lifecycle, without = self._lifecycle.told()
+        facts = replace(self._facts(status, unknown, failure, failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide(facts)
+        if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
+            self._guard.failed(error)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return late
 
@@ -331,6 +358,9 @@ class Run:
             job_metadata=self._plan.job_metadata,
             links=self._plan.links,
             previous=self._plan.previous,
+            told_overrun=self._told_overrun,
+            attempt=self._plan.attempt,
+            platform=self._plan.platform,
             unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
 
@@ -356,6 +386,21 @@ class Run:
         """Tell of runs of this subject that died before they had a verdict."""
         subject, order = self._plan.subject, self._order()
         self._send([Verdict(subject=subject, trigger=a.trigger, outcome="firing", alert=a, started_at=order) for a in alerts])
+
+    def _tell_overrun(self, goes_on: Callable[[], bool]) -> str | None:
+        """Tell, in the clock's thread and without asking Spark, that the run takes too long; what was said of it."""
+        facts = replace(self._facts("unknown", None, None, ()), ended_at=_now())
+        alert, order = alert_while_running(facts, self._plan.policy), self._order()
+        state = None if self._record is None else self._record.state
+        if not goes_on():
+            return None
+        passage = (self._gate if state is None else self._gate.remembering(state.as_it_began())).submit(
+            verdicts_at_start(facts, [alert], order), seconds=self._plan.deadline
+        )
+        self._passages.append(passage)
+        self.alerts += passage.alerts
+        after = f"after {duration((facts.ended_at - facts.started_at).total_seconds())}"
+        return passage.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
 
     def settle(self) -> None:
         """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""

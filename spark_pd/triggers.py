@@ -7,12 +7,23 @@ exactly, as good; errored, cancelled and unknown runs close nothing; an empty in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from spark_pd import breaches
 from spark_pd.breaches import Breach, number, percent
 from spark_pd.facts import RunFacts, TriggerPolicy
 from spark_pd.history.past import PastRun
 from spark_pd.history.unusual import ERRORS, NO_HISTORY, VOLUME, Unusual, judge_unusual
+from spark_pd.lifecycle.triggers import (
+    EXECUTOR_LOST,
+    JOB_FAILURE,
+    NO_OUTPUT,
+    OVERRUN,
+    STAGE_RETRY,
+    TASK_FAILURES,
+    Seen,
+    judge_lifecycle,
+)
 from spark_pd.model import Decision, Outcome, Rule, RuleResult, RunStats, RunStatus
 
 RULES_IN_SUMMARY = 3
@@ -53,6 +64,8 @@ def _completion(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
 
 
 def _failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    if facts.told_elsewhere is not None and facts.status in ("failed", "errored"):
+        return "none", f"{facts.failure or ended(facts.status)}; {facts.told_elsewhere}"
     if facts.status in ("failed", "errored"):
         return "firing", facts.failure or f"the run {ended(facts.status)}"
     if facts.status == "cancelled":
@@ -125,7 +138,7 @@ def unusual(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> tuple[Outco
         dropped_count=stats.dropped_count,
         rules={r.name: r.failed_percentage for r in stats.rules if r.failed_percentage is not None},
     )
-    return judge_unusual(trigger, this, facts.history, policy.limit[trigger])
+    return judge_unusual(trigger, this, facts.history, policy.limit[trigger] or 0.0)
 
 
 def _unusual_volume(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
@@ -134,6 +147,21 @@ def _unusual_volume(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, st
 
 def _unusual_errors(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
     return unusual(facts, policy, ERRORS)[:2]
+
+
+def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+    seen = Seen(
+        status=facts.status,
+        lifecycle=facts.lifecycle,
+        no_lifecycle=facts.no_lifecycle,
+        stats=facts.stats,
+        unknown=facts.unknown,
+        seconds=(facts.ended_at - facts.started_at).total_seconds(),
+        told_overrun=facts.told_overrun,
+        told_failure=policy.on.get("failure", False),
+        shown=policy.exceptions,
+    )
+    return judge_lifecycle(trigger, seen, policy.limit.get(trigger))
 
 
 def _query_failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
@@ -155,6 +183,7 @@ TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]]
     "ignored_rules": _ignored_rules,
     VOLUME: _unusual_volume,
     ERRORS: _unusual_errors,
+    **{each: partial(_of_lifecycle, each) for each in (JOB_FAILURE, STAGE_RETRY, TASK_FAILURES, EXECUTOR_LOST, OVERRUN, NO_OUTPUT)},
     "query_failure": _query_failure,
 }
 

@@ -69,8 +69,8 @@ class Checked:
         self._sampled: Mapping[str, Any] = {}
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
-        self._ride = None if method.counting == "two_pass" else ride(df, self._plan, whole)
-        self._settled = settle(df, self._plan, whole if self._ride is None else NOTHING)
+        self._ride, before = (None, whole) if method.counting == "two_pass" else ride(df, self._plan, whole)
+        self._settled = settle(df, self._plan, before, NOTHING if self._ride is None else self._ride.whole)
         self._reading: Reading = Unknown(NEVER_WRITTEN)
         self._counter: Counter | None = None
         self.failed = self._settled.failed
@@ -124,7 +124,7 @@ class Checked:
         return self._kept or read_again(self._df, self._plan, counted)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
-        whole, doubt = (self._settled.whole, None) if stopped else (self._ride or self._settled).believed(reading)
+        whole, doubt = (self._settled.whole, None) if stopped else self._whole(reading)
         results = self._in_order((*rule_results(self._plan.rules, reading), *whole))
         if isinstance(reading, Unknown):
             return Found(rules=results, unknown=reading.reason)
@@ -138,6 +138,14 @@ class Checked:
             rules=results,
             unknown=doubt,
         )
+
+    def _whole(self, reading: Reading) -> tuple[tuple[RuleResult, ...], str | None]:
+        """The results of the rules over the whole data, given what was written, and why some are not known."""
+        whole, doubt = self._settled.believed(reading)
+        if self._ride is None:
+            return whole, doubt
+        rode, doubtful = self._ride.believed(reading)
+        return (*whole, *rode), doubt or doubtful
 
     def _in_order(self, results: Sequence[RuleResult]) -> tuple[RuleResult, ...]:
         """In the order in which the rules were given, with their samples."""

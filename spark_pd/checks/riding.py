@@ -1,8 +1,8 @@
 """Aggregates that ride along: judged by metrics that Spark observes in the write itself, instead of by a pass before it.
 
-Only where nothing has to be settled before the write: all rules over the whole data are aggregates with action `ignore`, and no row rule
-stops the run. An observation's doubts apply (before Spark 4.3 a sort or a retried stage observes rows twice), so it also counts its rows:
-where that is not the number that the write's own count says, the aggregates are judged by a pass after the write.
+Those with action `ignore` that Spark observes; what has to be settled before the write, or cannot be observed, is judged by the passes of
+settling.py beside it. An observation's doubts apply (before Spark 4.3 a sort or a retried stage observes rows twice), so it also counts its
+rows: where that is not the number that the write's own count says, the aggregates are judged by a pass after the write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from spark_pd.checks.analysis import refused
 from spark_pd.checks.bound import within, writes_of
 from spark_pd.checks.counting import check_id
 from spark_pd.checks.counts import Counts, Reading
@@ -24,7 +25,7 @@ from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.settling import OTHER_ROWS, unknown
 from spark_pd.checks.two_pass import deterministic
 from spark_pd.checks.whole import WholePlan, WholeRule, worst
-from spark_pd.model import RuleResult, Side
+from spark_pd.model import Rule, RuleResult, Side
 from spark_pd.spark.executions import Executions, Ledger, executions
 
 WHOLE_NUMBERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
@@ -37,7 +38,8 @@ class Ride:
     """The aggregates of one check, in the write that is to come."""
 
     def __init__(self, df: DataFrame, rows: RowPlan, whole: WholePlan, listener: Executions) -> None:
-        self._df, self._rows, self._whole = df, rows, whole
+        self.whole = whole
+        self._df, self._rows = df, rows
         source, target = whole.placed(any(rows.drops()))
         self._seats = [_Seat(df, placed) for placed in (source, target) if placed]
         self._listener = listener
@@ -67,14 +69,14 @@ class Ride:
         if all(seat.rows(told[seat.id]) == counts[id(seat)] for seat in self._seats):
             return self._results(told), None
         if deterministic(self._df, self._rows):
-            results, counted = self._whole.judge(self._df, self._rows)
+            results, counted = self.whole.judge(self._df, self._rows)
             if counted == reading:
                 return results, None
         return tuple(unknown(result) for result in self._results(None)), OTHER_ROWS
 
     def _results(self, told: dict[int, dict[str, str] | None] | None) -> tuple[RuleResult, ...]:
         found = [result for seat in self._seats for result in seat.results(None if told is None else told[seat.id])]
-        return tuple(worst([result for result in found if result.name == rule.name]) for rule in self._whole.rules)
+        return tuple(worst([result for result in found if result.name == rule.name]) for rule in self.whole.rules)
 
     def close(self) -> None:
         """Forget what was watched."""
@@ -117,18 +119,51 @@ class _Seat:
         return [whole.result(values[f"r{n}"], values.get(f"v{n}", values[f"r{n}"]), side) for n, (whole, side) in enumerate(self._placed)]
 
 
-def ride(df: DataFrame, rows: RowPlan, whole: WholePlan) -> Ride | None:
-    """The ride of the plan's aggregates; None where they have to be judged by a pass, or Spark observes no such aggregate."""
-    stops = [rule for rule in (*rows.rules, *whole.rules) if rule.action_if_failed == "fail"]
-    if not whole.aggregates or whole.queries or stops or _is_literal(df):
-        return None
+def ride(df: DataFrame, rows: RowPlan, whole: WholePlan) -> tuple[Ride | None, WholePlan]:
+    """The ride of the plan's aggregates, if there is one, and the rules that have to be judged by a pass."""
+    if not whole.aggregates or _is_literal(df):
+        return None, whole
+    riders = _riders(df, whole)
+    if not riders:
+        return None, whole
     try:
-        found = Ride(df, rows, whole, executions(df.sparkSession))
-        _ = found.target(found.source()).schema  # count(DISTINCT) and FILTER are refused here
+        found = Ride(df, rows, WholePlan(riders, ()), executions(df.sparkSession))
+        _ = found.target(found.source()).schema
     except Exception:
-        return None
+        return None, whole
     found.watch()
-    return found
+    return found, WholePlan(tuple(each for each in whole.aggregates if each not in riders), whole.queries)
+
+
+def _riders(df: DataFrame, whole: WholePlan) -> tuple[WholeRule, ...]:
+    """The aggregates that stop nothing, and that Spark observes: not those with DISTINCT or FILTER, or whose value is no plain one."""
+    able = [each for each in whole.aggregates if each.rule.action_if_failed == "ignore"]
+    able = [each for each, plain in zip(able, _plain(df, able), strict=True) if plain]
+
+    def why(some: Sequence[Rule]) -> Exception | None:
+        """What else Spark has against observing them."""
+        try:
+            _ = _Seat(df, [(each, "source") for each in able if each.rule in some]).observed(df).schema
+        except Exception as error:
+            return error
+        return None
+
+    unable = {rule.name for rule, _ in refused([each.rule for each in able], why)}
+    return tuple(each for each in able if each.rule.name not in unable)
+
+
+def _plain(df: Any, aggregates: Sequence[WholeRule]) -> list[bool]:
+    """Whether they do without DISTINCT and FILTER. By Spark's own tree of them: to be refused, PySpark logs at length in the user's job."""
+    if not aggregates:
+        return []
+    found = df.agg(*[F.expr(each.rule.expectation) for each in aggregates])._jdf.queryExecution().analyzed().aggregateExpressions()
+    trees = [json.loads(str(found.apply(i).toJSON())) for i in range(found.size())]
+    return [not any(node.get("isDistinct") or (_is_aggregate(node) and node["num-children"] > 1) for node in tree) for tree in trees]
+
+
+def _is_aggregate(node: dict[str, Any]) -> bool:
+    """Whether it is an aggregate's node, whose first child is the function; the filter, where it has one, is the second."""
+    return str(node["class"]).endswith(".AggregateExpression")
 
 
 def _is_literal(df: Any) -> bool:

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from spark_pd.checks.counts import Counts, Reading, Unknown
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.two_pass import deterministic, tally
-from spark_pd.checks.whole import WholePlan
+from spark_pd.checks.whole import NOTHING, WholePlan
 from spark_pd.model import Rule, RuleResult, RuleStatus, percentage
 
 _log = logging.getLogger("spark_pd.checks")
@@ -43,11 +43,11 @@ class Settled:
         return tuple(map(unknown, self.whole)), self.seen.reason if isinstance(self.seen, Unknown) else OTHER_ROWS
 
 
-def settle(df: DataFrame, rows: RowPlan, whole: WholePlan) -> Settled:
+def settle(df: DataFrame, rows: RowPlan, whole: WholePlan, riders: WholePlan = NOTHING) -> Settled:
     """Settle what has to be before the write. Reads nothing where there are no such rules.
 
     `fail` rules alone are a pass over the input, and a second over all rules where one failed. Rules over the whole data count the rows
-    in their own pass.
+    in their own pass. `riders` are those that the write is to judge: where rules stop the run there is none, so a pass judges them.
     """
     stopping = rows.of_action("fail")
     if not stopping.rules and not whole.rules:
@@ -59,22 +59,26 @@ def settle(df: DataFrame, rows: RowPlan, whole: WholePlan) -> Settled:
             "deterministic: the rows that are written may be others. Write it to a table first, or checkpoint it, and check that"
         )
     if not whole.rules:
-        return _settled_rows(df, rows, stopping)
+        return _settled_rows(df, rows, stopping, riders)
     results, counts = whole.judge(df, rows)
     failed = tuple(r for r in rule_results(rows.rules, counts) if r.action_if_failed == "fail" and r.failed_count)
     failed += tuple(r for r in results if r.action_if_failed == "fail" and r.status == "failed")
+    if failed and riders.rules:
+        more, again = riders.judge(df, rows)
+        results += more if again == counts else tuple(map(unknown, more))
     return Settled(failed=failed, counts=counts if failed else None, whole=results, seen=counts if certain else Unknown(RANDOM))
 
 
-def _settled_rows(df: DataFrame, rows: RowPlan, stopping: RowPlan) -> Settled:
+def _settled_rows(df: DataFrame, rows: RowPlan, stopping: RowPlan, riders: WholePlan) -> Settled:
     found = tally(df, stopping)
     if not any(found.rules):
         return Settled()
     failed = tuple(r for r in rule_results(stopping.rules, found) if r.failed_count)
-    everything = tally(df, rows)
+    results, everything = riders.judge(df, rows)
     again = [n for n, rule in zip(everything.rules, rows.rules, strict=True) if rule.action_if_failed == "fail"]
-    same = everything.rows == found.rows and tuple(again) == found.rules
-    return Settled(failed=failed, counts=everything if same else Unknown(READ_TWICE))
+    if everything.rows == found.rows and tuple(again) == found.rules:
+        return Settled(failed=failed, counts=everything, whole=results)
+    return Settled(failed=failed, counts=Unknown(READ_TWICE), whole=tuple(map(unknown, results)))
 
 
 def rule_results(rules: Sequence[Rule], reading: Reading) -> tuple[RuleResult, ...]:

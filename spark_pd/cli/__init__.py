@@ -11,9 +11,11 @@ from spark_pd.cli.exec import exec_
 from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
+from spark_pd.cli.run import run
 from spark_pd.cli.sandbox import sandbox
 from spark_pd.cli.send import send
 from spark_pd.cli.validate import validate
+from spark_pd.cli.watch import watch
 from spark_pd.errors import SparkPdError
 
 __all__ = ["main"]
@@ -48,9 +50,11 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(validate)
 main.add_command(history)
+main.add_command(watch)
 main.add_command(send)
 main.add_command(check_key)
 main.add_command(exec_)
+main.add_command(run)
 main.add_command(outbox)
 main.add_command(ack)
 main.add_command(resolve)

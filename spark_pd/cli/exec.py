@@ -62,16 +62,19 @@ def exec_(name: str | None, config_file: Path | None, conf: dict[str, str], comm
 
 def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, started_at: datetime) -> None:
     from spark_pd.dying.journal import Told
+    from spark_pd.lifecycle.attempts import attempt_of, failure_severity
     from spark_pd.model import Subject
     from spark_pd.supervise import judge
-    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs
+    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs, to_tell
 
     told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
     findings = judge(ending, told, left_open=len(dead))
     subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)
+    attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ)
     alert = findings.alert(
         subject,
-        severity=settings.severity["failure"],
+        severity=failure_severity(settings.severity["failure"], attempt),
+        attempt=None if attempt is None else str(attempt),
         ending=ending,
         started_at=started_at,
         at=datetime.now(timezone.utc),
@@ -99,7 +102,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         return Routes(settings, Pace(limits, box), unverified=False).route
 
     if dead:
-        for line in tell_runs(claimed(dead), findings.reason, route_of=route_of, seconds=settings.deadline):
+        for line in tell_runs(to_tell(claimed(dead), subject), findings.reason, route_of=route_of, seconds=settings.deadline):
             _say(line)
     if alert is not None:
         outbox = open_outbox(settings.outbox_path)

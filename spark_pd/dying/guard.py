@@ -15,6 +15,7 @@ from spark_pd.dying.marker import Marker, died
 from spark_pd.dying.markers import Markers
 from spark_pd.dying.open_runs import OpenRun, Watched, open_runs
 from spark_pd.dying.process import this_process
+from spark_pd.dying.told import told_failures
 from spark_pd.model import Address, Alert, Severity, Subject
 from spark_pd.outbox.upkeep import said
 
@@ -34,6 +35,8 @@ class Guard:
     """Seconds between two signs of life of a marker; 0 for none."""
     on_signal: bool = True
     severity: Severity = "critical"
+    attempt: str | None = None
+    """Which try of its job this process is, in words."""
     application: str = ""
     application_id: str | None = None
     address: Callable[[], Address] | None = None
@@ -56,6 +59,11 @@ class Guard:
         """The run has its verdict, and its alerts are in the outbox: should the process be killed now, nobody is to tell of it again."""
         if self.watching:
             open_runs.told(run.run_id, status)
+
+    def failed(self, error: BaseException) -> None:
+        """A run told that this exception left its block."""
+        if self.watching:
+            told_failures.add(error)
 
     def closed(self, run: Watched) -> None:
         """The run's alerts were delivered, or their time is over."""
@@ -83,6 +91,7 @@ class Guard:
             run_id=run.run_id,
             subject=subject,
             severity=self.severity,
+            attempt=self.attempt,
             application=self.application,
             application_id=self.application_id,
             started_at=started_at,

@@ -30,6 +30,8 @@ class Marker:
     """Seconds between two signs of life; 0 where it gives none."""
     process: Process
     address: Address
+    attempt: str | None = None
+    """Which try of its job it is, in words; None where nobody tells."""
 
     @property
     def dedup_key(self) -> str:
@@ -69,6 +71,7 @@ def decode(data: bytes) -> Marker:
             heartbeat=float(fields["heartbeat"]),
             process=Process(**fields["process"]),
             address=Address(**_texts(fields["address"])),
+            attempt=_text(fields.get("attempt")),
         )
         if not isinstance(marker.process.pid, int) or not isinstance(marker.run_id, str) or marker.started_at.tzinfo is None:
             raise ValueError
@@ -85,11 +88,12 @@ def died(marker: Marker, how: str, *, at: datetime) -> Alert:
         "firing",
         severity=marker.severity,
         application=marker.application,
-        what=f"failed: {how}",
+        what=f"failed{f' ({marker.attempt})' if marker.attempt else ''}: {how}",
         details={
             "reason": how,
             "run_id": marker.run_id,
             "application_id": marker.application_id,
+            "attempt": marker.attempt,
             "started_at": marker.started_at,
             "host": marker.process.host,
             "pid": marker.process.pid,
@@ -126,6 +130,12 @@ def failure(
         group=subject.product_id,
         at=at,
     )
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError
+    return value
 
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,10 @@ class OpenRuns:
         if run.on_signal:
             self.termination.install()
 
+    def has_others(self, run_id: str) -> bool:
+        """Whether another run is open that has no verdict yet."""
+        return any(run.run.run_id != run_id and not run.told for run in list(self._runs.values()))
+
     def told(self, run_id: str, status: str) -> None:
         """The run has its verdict, and its alerts are where a killed process leaves them: nobody else is to tell of it."""
         run = self._runs.get(run_id)

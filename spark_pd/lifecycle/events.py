@@ -38,14 +38,22 @@ class Activity:
     tasks: int = 0
     """That ended, however they did."""
     failed_tasks: int = 0
-    """That ended badly, without those that Spark killed since another attempt was first."""
+    """That ended badly, without those that Spark killed or did not let commit since another attempt was first."""
+    retried_stages: int = 0
+    """Attempts of stages but their first."""
     records_read: int = 0
+    """By tasks that ended well, as the source tells Spark; what is read of a shuffle or a cache is not in it."""
     bytes_read: int = 0
     records_written: int = 0
+    """By tasks that ended well, as the sink tells Spark. A sink that tells nothing, such as `noop`, leaves it 0."""
     bytes_written: int = 0
     spilled_bytes: int = 0
     """To disk."""
     gc_ms: int = 0
+    executors_added: int = 0
+    """To the whole application, while the run was open."""
+    executors_removed: int = 0
+    """From the whole application, while the run was open, for whatever reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +71,8 @@ class Lifecycle:
     def of(self, kind: EventKind) -> tuple[LifecycleEvent, ...]:
         """The run's own events of a kind."""
         return tuple(event for event in self.events if event.kind == kind)
+
+
+def unseen(why: str) -> Lifecycle:
+    """Of a run of which nobody could be asked, for that reason."""
+    return Lifecycle(activity=Activity(), incomplete=why)

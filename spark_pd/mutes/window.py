@@ -61,7 +61,7 @@ def parse_window(text: str) -> MuteWindow:
     cron, zone = " ".join(match["cron"].split()), match["zone"] or "UTC"
     if len(cron.split()) != 5:
         raise ValueError(f"{cron!r} is no cron expression of five fields")
-    clock = _clock(zone)
+    clock = clock_of(zone)
     try:
         next(CronSim(cron, datetime(2024, 1, 1, tzinfo=timezone.utc)))
     except CronSimError as error:
@@ -80,7 +80,8 @@ def _length(text: str) -> timedelta:
     return length
 
 
-def _clock(zone: str) -> tzinfo:
+def clock_of(zone: str) -> tzinfo:
+    """The clock of a time zone. Raises ValueError where there is no such zone."""
     if zone.upper() == "UTC":
         return timezone.utc
     from zoneinfo import ZoneInfo

@@ -111,7 +111,7 @@ class Directory:
         for pause in (*_PAUSES, None):
             outcome = self._try(url, until)
             if isinstance(outcome, Answer) and outcome.status_code == 200:
-                return _read(outcome.body)
+                return _read(outcome)
             said = verdict(outcome)
             wait = 0.0 if pause is None else max(pause, said.wait)
             if said.action != "retry" or pause is None or time.monotonic() + wait >= until:
@@ -147,9 +147,11 @@ def _objects(value: object) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _read(body: str) -> Mapping[str, Any]:
+def _read(answer: Answer) -> Mapping[str, Any]:
+    if not answer.whole:
+        raise Unanswered("its REST API began an answer that did not end in time, or is too long")
     try:
-        page = json.loads(body)
+        page = json.loads(answer.body)
     except (ValueError, RecursionError):
         page = None
     if not isinstance(page, dict):

@@ -66,11 +66,13 @@ def attempt(
             proxies=dict(way.proxies),
             verify=way.ca_bundle or True,
         ) as response:
+            read, whole = _body(response, deadline, limit)
             return Answer(
                 status_code=response.status_code,
                 retry_after=response.headers.get("Retry-After"),
-                body=_body(response, deadline, limit),
+                body=read,
                 at=datetime.now(timezone.utc),
+                whole=whole,
             )
     except requests.Timeout:
         return "timeout"
@@ -107,22 +109,24 @@ def _is_no_ca_bundle(path: str | None) -> bool:
     return False
 
 
-def _body(response: Response, deadline: float, limit: int) -> str:
-    """The answer's beginning, so many bytes at most. The status counts even without it.
+def _body(response: Response, deadline: float, limit: int) -> tuple[str, bool]:
+    """The answer's beginning, so many bytes at most, and whether that is all of it. The status counts even without it.
 
     A server that drips may not hold it beyond the deadline, which is looked at after each piece; so pieces are as small as time allows.
     """
     import requests
 
-    read = bytearray()
+    read, whole = bytearray(), False
     try:
         for piece in response.iter_content(1 if limit <= _BODY_LIMIT else _PIECE):
             read += piece
             if len(read) >= limit or time.monotonic() >= deadline:
                 break
+        else:
+            whole = True
     except (requests.RequestException, OSError):
         pass
-    return read.decode("utf-8", "replace")
+    return read.decode("utf-8", "replace"), whole
 
 
 def _fault(error: BaseException) -> Fault:

@@ -25,6 +25,8 @@ class Answer:
     retry_after: str | None = None
     body: str = ""
     at: datetime | None = None
+    whole: bool = True
+    """Whether `body` is all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

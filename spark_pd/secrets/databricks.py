@@ -42,7 +42,7 @@ def provide(path: str, *, context: SecretContext) -> str:
 
 
 def _dbutils(spark: Any) -> Any | None:
-    for candidate in _candidates(spark):
+    for candidate in dbutils_candidates(spark):
         # dbutils may be anybody's name for anything: only what can read secrets counts, and asking it may fail in any way.
         with contextlib.suppress(Exception):
             if callable(candidate.secrets.get):
@@ -50,7 +50,7 @@ def _dbutils(spark: Any) -> Any | None:
     return None
 
 
-def _candidates(spark: Any) -> Iterator[Any]:
+def dbutils_candidates(spark: Any) -> Iterator[Any]:
     """Databricks' DBUtils, then what Databricks puts into a notebook's or a script's namespace."""
     if spark is not None:
         # Only Databricks' pyspark has the module; its constructor may fail where the session is not Databricks' own.

@@ -103,8 +103,8 @@ class Number(Kind):
 class Count(Number):
     """A whole number from `least` to `most`, also as text."""
 
-    def __init__(self, least: int, most: int, what: str) -> None:
-        super().__init__(least, most, what)
+    def __init__(self, least: int, most: int, what: str, *, optional: bool = False) -> None:
+        super().__init__(least, most, what, optional=optional)
         self.expected = f"{what} from {least} to {most}, such as 3"
         self.validators = [validate.Range(min=least, max=most, error=self.expected)]
 

@@ -19,8 +19,9 @@ from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
 from spark_pd.settings.naming import DOTTED
 from spark_pd.settings.other_secrets import is_telling, proxy_or_reference, token_or_reference
+from spark_pd.settings.setting import Setting
 from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
-from spark_pd.settings.table import SETTINGS, Setting
+from spark_pd.settings.table import SETTINGS
 from spark_pd.settings.values import Settings
 
 logger = logging.getLogger("spark_pd.settings")
@@ -283,12 +284,6 @@ def _is_sandbox(url: str | None) -> bool:
 
 
 def _idle(sources: Sequence[Source]) -> list[str]:
-    """The warnings about names that change nothing: one for spark-expectations' own, one for those of later versions."""
+    """The warning about spark-expectations' names that change nothing here."""
     unused = sorted({name for source in sources for name in source.unused})
-    later = sorted({name for source in sources for name in source.later})
-    warnings = []
-    if unused:
-        warnings.append(f"spark_pd does not use these settings of spark-expectations: {', '.join(unused)}")
-    if later:
-        warnings.append(f"these settings have no effect in this version of spark_pd: {', '.join(later)}")
-    return warnings
+    return [f"spark_pd does not use these settings of spark-expectations: {', '.join(unused)}"] if unused else []

@@ -8,18 +8,12 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from spark_pd.settings import user_config
-from spark_pd.settings.table import SETTINGS, Setting
+from spark_pd.settings.setting import Setting
+from spark_pd.settings.table import SETTINGS
 
 OURS = "spark.pd."
 PREFIXES = (OURS, "spark.expectations.", "se.", "spark.se.")
 
-# The listener's, and the watch's.
-_LATER_TRIGGERS = (
-    *("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output"),
-    "late",
-)
-# Names that the contract has and this version does not act on yet.
-_LATER = (*(f"spark.pd.{kind}.{trigger}" for kind in ("on", "limit", "severity") for trigger in _LATER_TRIGGERS),)
 CONSTANTS: Mapping[str, str] = MappingProxyType(
     {constant: name for constant, name in vars(user_config).items() if isinstance(name, str) and name.startswith(PREFIXES)}
 )
@@ -45,33 +39,28 @@ class Names:
     """All names of one spelling (dotted, or the environment's), and what they stand for."""
 
     settings: Mapping[str, Setting]
-    """What this version reads."""
-    later: Collection[str]
-    """What a later version reads."""
+    """What spark_pd reads."""
     unused: Collection[str]
     """What spark-expectations reads and spark_pd never will."""
 
     def nearest(self, name: str, cutoff: float) -> str | None:
         """The known name that resembles `name` most, if by `cutoff` (difflib's ratio, 0 to 1) or more."""
-        return next(iter(get_close_matches(name, [*self.settings, *self.later, *self.unused], n=1, cutoff=cutoff)), None)
+        return next(iter(get_close_matches(name, [*self.settings, *self.unused], n=1, cutoff=cutoff)), None)
 
     def is_ours(self, name: str | None) -> bool:
-        """Whether it is a name that this or a later version reads."""
-        return name in self.settings or name in self.later
+        """Whether it is a name that spark_pd reads."""
+        return name in self.settings
 
 
 def _dotted() -> Names:
     settings = {spelling: setting for setting in SETTINGS for name in (setting.name, *setting.also) for spelling in spellings(name)}
-    later = frozenset(spelling for name in _LATER for spelling in spellings(name))
-    known = settings.keys() | later
-    unused = frozenset(spelling for name in CONSTANTS.values() for spelling in spellings(name)) - known
-    return Names(settings, later, unused)
+    unused = frozenset(spelling for name in CONSTANTS.values() for spelling in spellings(name)) - settings.keys()
+    return Names(settings, unused)
 
 
 DOTTED = _dotted()
 ENVIRONMENT = Names(
     {environment_name(name): setting for name, setting in DOTTED.settings.items()},
-    frozenset(map(environment_name, DOTTED.later)),
     frozenset(map(environment_name, DOTTED.unused)),
 )
 # Settings whose value is a mapping itself: a nested file is not flattened into them.
@@ -82,12 +71,12 @@ MAPPINGS = frozenset(
 
 def is_section(name: str) -> bool:
     """Whether `name` is only the beginning of names, such as `spark.pd` or `spark.pd.on`."""
-    return any(known.startswith(f"{name}.") for known in (*DOTTED.settings, *DOTTED.later)) and name not in DOTTED.settings
+    return any(known.startswith(f"{name}.") for known in DOTTED.settings) and name not in DOTTED.settings
 
 
 def meant(name: str) -> str | None:
     """The dotted name that somebody who wrote `name` may have meant: by its constant, its environment variable, or by resemblance."""
     if name in CONSTANTS:
         return CONSTANTS[name]
-    by_variable = {environment_name(known): known for known in (*DOTTED.settings, *DOTTED.later, *DOTTED.unused)}
+    by_variable = {environment_name(known): known for known in (*DOTTED.settings, *DOTTED.unused)}
     return by_variable.get(environment_name(name)) or DOTTED.nearest(name.lower(), 0.6)

@@ -31,7 +31,6 @@ class Source:
     label: str
     given: dict[str, list[Given]] = field(default_factory=dict)
     """By the setting's first name; more than one where the source uses several of its names."""
-    later: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
 
@@ -40,9 +39,6 @@ class Source:
         for name, value in pairs:
             if name in known.settings:
                 self.given.setdefault(known.settings[name].name, []).append(Given(name, value, self.label))
-            elif name in known.later:
-                if _has_effect(value):
-                    self.later.append(name)
             elif name in known.unused:
                 self.unused.append(name)
             else:
@@ -120,10 +116,6 @@ def _refused_in_environment(source: Source, name: str) -> None:
     nearest = ENVIRONMENT.nearest(name, cutoff) if cutoff else None
     if ENVIRONMENT.is_ours(nearest):
         source.refuse(name, nearest)
-
-
-def _has_effect(value: object) -> bool:
-    return bool(value) and not (isinstance(value, str) and value.strip().lower() in ("", "false"))
 
 
 def _plain(name: str) -> str:

@@ -38,7 +38,13 @@ class Settings:
     rest_url: str | None = DEFAULTS["rest_url"]
     lifecycle_as: Literal["incident", "change"] = DEFAULTS["lifecycle_as"]
     on: Mapping[str, bool] = field(default_factory=_none, hash=False)
-    """Every known trigger, and whether it opens incidents."""
+    """Every known trigger of runs, and whether it opens incidents."""
+    on_late: bool = DEFAULTS["on_late"]
+    """Whether the trigger of `spark-pd watch` does. The next three are of that as well."""
+    grace_late: float = DEFAULTS["grace_late"]
+    """Seconds."""
+    severity_late: Severity = DEFAULTS["severity_late"]
+    notify_late: Literal["always", "change", "never"] = DEFAULTS["notify_late"]
     error_drop_threshold: float = DEFAULTS["error_drop_threshold"]
     """Percent of the input."""
     warning_threshold: float | None = DEFAULTS["warning_threshold"]
@@ -51,8 +57,8 @@ class Settings:
     """Of every known trigger."""
     after: Mapping[str, int] = field(default_factory=_none, hash=False)
     """Bad runs in a row before the first page, of every trigger that judges a run."""
-    limit: Mapping[str, float] = field(default_factory=_none, hash=False)
-    """Sigmas, of the triggers that compare a run with its history."""
+    limit: Mapping[str, float | None] = field(default_factory=_none, hash=False)
+    """From which number on a trigger fires, of those that have one; None: never."""
     stats_table: str | None = DEFAULTS["stats_table"]
     stats_format: str | None = DEFAULTS["stats_format"]
     history_runs: int = DEFAULTS["history_runs"]
@@ -93,6 +99,8 @@ class Settings:
     cerberus_sdb_path: str | None = DEFAULTS["cerberus_sdb_path"]
     databricks_workspace_url: str | None = DEFAULTS["databricks_workspace_url"]
     databricks_secret_scope: str | None = DEFAULTS["databricks_secret_scope"]
+    attempt: int | None = DEFAULTS["attempt"]
+    max_attempts: int | None = DEFAULTS["max_attempts"]
     job_metadata: str | None = DEFAULTS["job_metadata"]
     rules_params: Mapping[str, str] = field(default_factory=_none, hash=False)
     config_file: str | None = DEFAULTS["config_file"]

@@ -21,6 +21,14 @@ DELTA = "delta"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 ATTEMPTS = 4
 """Of an append. Two that create the table at once, or change a Delta table's schema at once, conflict; appends alone never do."""
+COMMIT = {
+    "mapreduce.fileoutputcommitter.algorithm.version": "2",
+    "mapreduce.fileoutputcommitter.cleanup.skipped": "true",
+    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+}
+"""How a row gets into a folder of files. All writers of a folder share one `_temporary`, and as Hadoop commits by default, the first who is
+done moves or deletes what the others have there: rows were lost, and others there twice. So a task moves its own file, and nobody clears
+away: an empty folder stays behind in `_temporary` for each row."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -118,13 +126,15 @@ class Table:
         _make_active(self._spark)
         # A Delta table in a folder fits itself to the row.
         frame, found = self._frame(row), None if self.is_path and self._format() == DELTA else self._found()
+        if found is None and not self.is_path and self._format() != DELTA:
+            found = self._created(frame)
         format = self._format() if found is None or found.format is None else found.format
         if found is not None and format != DELTA:
             frame = self._fitted(frame, found)
             if not self.is_path:
-                frame.write.mode("append").insertInto(self.name)
+                frame.write.mode("append").options(**COMMIT).insertInto(self.name)
                 return
-        writer = frame.write.mode("append")
+        writer = frame.write.mode("append").options(**({} if format == DELTA else COMMIT))
         writer = writer if format is None else writer.format(format)
         if format == DELTA:
             writer = writer.option("mergeSchema", "true")
@@ -134,6 +144,18 @@ class Table:
             writer.save(self.name)
         else:
             writer.saveAsTable(self.name)
+
+    def _created(self, frame: Any) -> _Existing | None:
+        """Make the table in its catalog, without the row: of two that make it with theirs, one row would be there twice."""
+        documented = {column.name: column.doc.replace("\\", "\\\\").replace("'", "\\'") for column in self._columns}
+        columns = ", ".join(f"{_quoted(f.name)} {f.dataType.simpleString()} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
+        using = "" if self._format() is None else f" USING {self._format()}"
+        # Kept with the table: Spark before 4 takes no options for an insert.
+        options = ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items())
+        parts = "" if self._partition_by is None else f" PARTITIONED BY ({_quoted(self._partition_by)})"
+        self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} OPTIONS ({options}){parts}")
+        self._existing = None
+        return self._found()
 
     def _fitted(self, frame: Any, found: _Existing) -> Any:
         """The row with the columns that the table has, in its order; NULL for those that are not ours."""
@@ -171,12 +193,13 @@ class Table:
         """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""
         if self._wanted is None:
             delta = self._conf("spark.sql.catalog.spark_catalog") == DELTA_CATALOG
-            self._wanted = DELTA if delta else self._conf("spark.sql.sources.default")
+            self._wanted = DELTA if delta else self._conf("spark.sql.sources.default", has_default=True)
         return None if self._wanted is None else self._wanted.casefold()
 
-    def _conf(self, name: str) -> str | None:
+    def _conf(self, name: str, *, has_default: bool = False) -> str | None:
         with suppress(Exception):
-            value = self._spark.conf.get(name, None)
+            # Asked with a None beside it, Spark before 4 gives that None instead of its own default.
+            value = self._spark.conf.get(name) if has_default else self._spark.conf.get(name, None)
             return None if value is None else str(value)
         return None
 

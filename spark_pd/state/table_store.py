@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
@@ -92,6 +92,10 @@ class RunState:
         """Whether the table could be read, and this run is in it."""
         return self._entries is not None and not self._given_up
 
+    def as_it_began(self) -> StateStore:
+        """The same state for who may not ask Spark, which is busy with the job: what stood when the run began, and what it saved since."""
+        return _AsItBegan(self)
+
     def begin(self) -> None:
         """Read what stands, and write down that the run began, in the background."""
 
@@ -104,12 +108,13 @@ class RunState:
         self._began = Call(begun, name="state")
 
     @contextmanager
-    def hold(self, keys: Sequence[str]) -> Iterator[TableHold]:
-        """What is remembered of these keys: at first as it was when the run began, then as it is now.
+    def hold(self, keys: Sequence[str], *, again: bool = True) -> Iterator[TableHold]:
+        """What is remembered of these keys: at first as it was when the run began, then, if `again`, as it is now.
 
         Nobody is kept from changing it meanwhile.
         """
-        self._entries = None if self._given_up or self._warned else self._look()
+        if again or not self._looked:
+            self._entries = None if self._given_up or self._warned else self._look()
         now = _now()
         self._stood |= {key: standing(self._entries, key, but=self._run_id, now=now) for key in keys} if self._entries is not None else {}
         self._ask_local(keys)
@@ -191,6 +196,22 @@ class RunState:
         if not self._warned:
             self._warned = True
             logger.warning("%s: %s", self._table.table.name, what)
+
+
+class _AsItBegan:
+    """A `RunState` that asks Spark for nothing that it has not asked for already."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+
+    @property
+    def durable(self) -> bool:
+        """As the state itself."""
+        return self._state.durable
+
+    def hold(self, keys: Sequence[str]) -> AbstractContextManager[TableHold]:
+        """As the state itself, without another look."""
+        return self._state.hold(keys, again=False)
 
 
 class TableHold:

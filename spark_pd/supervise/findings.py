@@ -30,19 +30,30 @@ class Findings:
     reason: str
 
     def alert(
-        self, subject: Subject, *, severity: Severity, ending: Ending, started_at: datetime, at: datetime, host: str, pid: int
+        self,
+        subject: Subject,
+        *,
+        severity: Severity,
+        ending: Ending,
+        started_at: datetime,
+        at: datetime,
+        host: str,
+        pid: int,
+        attempt: str | None = None,
     ) -> Alert | None:
-        """The application's alert; the subject's table is its name."""
+        """The application's alert; the subject's table is its name. attempt: which try of its job it was, in words."""
         if self.application is None:
             return None
+        tried = f" ({attempt})" if attempt else ""
         return failure(
             subject,
             self.application,
             severity=severity,
             application=subject.table,
-            what=f"failed: {self.reason}" if self.application == "firing" else self.reason,
+            what=f"failed{tried}: {self.reason}" if self.application == "firing" else self.reason,
             details={
                 "reason": self.reason,
+                "attempt": attempt,
                 "exit_code": ending.code if not ending.signal else None,
                 "signal": str(ending) if ending.signal else None,
                 "started_at": started_at,
@@ -74,11 +85,37 @@ def application_name(command: Sequence[str]) -> str:
     """The application's name by its command: what spark-submit calls it, else the script's name, else the program's."""
     program = PurePath(command[0]).name
     rest = list(command[1:])
+    if run := _run_of_ours(command):
+        return run
     if program in _LAUNCHERS:
         return _submitted(rest) or program
     if program.startswith("python") or program in _SHELLS:
         return _script(rest) or program
     return program
+
+
+def _run_of_ours(command: Sequence[str]) -> str | None:
+    """The name that `spark-pd run` gives the application, however that is called; None where it is not."""
+    words = list(command)
+    for place, word in enumerate(words[:-1]):
+        ours = word == "spark_pd" or PurePath(word).name == "spark-pd" or PurePath(word).parts[-2:] == ("spark_pd", "__main__.py")
+        if ours and words[place + 1] == "run":
+            return _named_or_script(words[place + 2 :])
+    return None
+
+
+def _named_or_script(arguments: list[str]) -> str | None:
+    while arguments:
+        one = arguments.pop(0)
+        if one.startswith("--name="):
+            return one.partition("=")[2]
+        if one == "--name" and arguments:
+            return arguments[0]
+        if not one.startswith("-"):
+            return PurePath(one).name
+        if "=" not in one and arguments:
+            arguments.pop(0)
+    return None
 
 
 def _submitted(arguments: list[str]) -> str | None:

@@ -11,7 +11,7 @@ from spark_pd.dying import Markers
 from spark_pd.dying.journal import Told, read
 from spark_pd.dying.markers import Claim
 from spark_pd.dying.telling import tell
-from spark_pd.model import Alert, Channel
+from spark_pd.model import Alert, Channel, Subject
 from spark_pd.outbox import Outbox, Route, replay
 from spark_pd.outbox.replaying import wait_for_turn
 
@@ -35,6 +35,15 @@ def claimed(paths: Sequence[Path]) -> list[Claim]:
     """The markers that nobody else took meanwhile."""
     found = (Markers(path.parent).take(path) for path in paths)
     return [claim for claim in found if claim is not None]
+
+
+def to_tell(claims: Sequence[Claim], application: Subject) -> list[Claim]:
+    """The dead runs to tell of. The application's own, which `spark-pd run` had open, is forgotten where runs in it tell the same."""
+    others = [claim for claim in claims if claim.marker.subject != application]
+    for claim in claims if others else ():
+        if claim.marker.subject == application:
+            claim.done()
+    return others or list(claims)
 
 
 def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox], Route], seconds: float) -> Iterator[str]:

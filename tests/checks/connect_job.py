@@ -6,6 +6,7 @@ python connect_job.py sc://HOST:PORT FOLDER
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import spark_pd
 from spark_pd import RuleFailed, RulesError
+from spark_pd.lifecycle import listening as lifecycle
 from spark_pd.sandbox import Sandbox
 
 RULES = [
@@ -300,6 +302,27 @@ def stream(spark: Any, monitor: Any, folder: str) -> Any:
             found.append([*through(paging, rows, broken), [i.dedup_key for i in pagerduty.open_incidents()]])
         paging.uninstall()
         return {"found": found, "written": int(spark.read.parquet(f"{folder}/out").count())}
+
+
+@scenario
+def listener(spark: Any, monitor: Any, folder: str) -> Any:
+    """There is none, which is said once, and to who insists."""
+    said: list[str] = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: said.append(record.levelname)  # type: ignore[method-assign]
+    log = logging.getLogger("spark_pd.lifecycle")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    lifecycle._said.clear()
+    try:
+        with [spark_pd.install(spark) for _ in range(2)][1].run("numbers") as run:
+            save(numbers(spark), folder)
+        spark_pd.install(spark, lifecycle=True)
+    except spark_pd.UsageError as error:
+        return {"said": said, "lifecycle": run.lifecycle, "error": "Connect" in str(error)}
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
 
 
 def main(url: str, folder: str) -> None:

@@ -182,6 +182,10 @@ def test_the_session_is_counted_in_two_passes(found):
     assert found["install"] == {"counting": "two_pass"}
 
 
+def test_a_client_has_no_listener_and_is_told_so_once(found):
+    assert found["listener"] == {"said": ["INFO"], "lifecycle": None, "error": True}
+
+
 def test_a_fail_rule_stops_the_run_before_the_write(found):
     assert found["fail_rule"] == {
         **ALL,

@@ -58,6 +58,96 @@ def test_aggregates_of_source_and_target_take_no_pass_of_their_own(monitor, numb
     assert (run.stats.exact, run.stats.dropped_count) == (True, DROPPED)
 
 
+STOP = {"rule": "stop", "expectation": "id < 1000", "action_if_failed": "fail"}
+MOST = {"rule": "most", "rule_type": "agg_dq", "expectation": "max(id) < 1000", "action_if_failed": "fail"}
+QUERY = {"rule": "query", "rule_type": "query_dq", "expectation": "(SELECT count(*) FROM range(7)) > 7"}
+DISTINCT = {"rule": "distinct", "rule_type": "agg_dq", "expectation": "count(DISTINCT id % 7) = 7"}
+FILTER = {"rule": "filter", "rule_type": "agg_dq", "expectation": "count(*) FILTER (WHERE id % 2 = 0) > 150"}
+BESIDE: dict[str, tuple[list[dict[str, str]], int, dict[str, tuple[str, Any, str | None]]]] = {
+    # Rules that do not ride, how often the input is read for them, and what is found of them.
+    "a row rule that fails": ([STOP], 1, {}),
+    "an aggregate that fails": ([MOST], 2, {"most": ("passed", 399, "target")}),
+    "a query": ([QUERY], 1, {"query": ("failed", 7, None)}),
+    "DISTINCT": ([DISTINCT], 2, {"distinct": ("passed", 7, "target")}),
+    "FILTER": ([FILTER], 2, {"filter": ("failed", 150, "target")}),
+}
+
+
+@pytest.mark.parametrize("beside", list(BESIDE))
+def test_aggregates_ride_beside_what_is_settled_before_the_write(monitor, numbers, tmp_path, capfd, beside):
+    rules, reads, found = BESIDE[beside]
+    df, computed = numbers
+    with monitor.run("numbers", rules=[*rules, *RULES]) as run:
+        checked = run.check(df)
+        # PySpark 4 logs, with all of its trace, whatever Spark is asked and refuses.
+        assert "INVALID_OBSERVED_METRICS" not in capfd.readouterr().err
+        assert computed.value == reads * ROWS
+        save(checked, tmp_path)
+    assert computed.value == (reads + 1) * ROWS
+    assert shown(run) == {**RIGHT, **found}
+    assert (run.stats.exact, run.stats.dropped_count) == (True, DROPPED)
+
+
+def test_what_rides_is_known_where_what_was_judged_before_is_not(monitor, spark, tmp_path):
+    """Of a random input only the write itself can tell."""
+    random = spark.range(0, ROWS, 1, 4).selectExpr("id", "rand() AS luck")
+    rules = [
+        {"rule": "luck", "rule_type": "agg_dq", "expectation": "max(luck) > 1"},
+        {"rule": "other", "rule_type": "agg_dq", "expectation": "count(DISTINCT luck) > 1"},
+        DROP,
+    ]
+    with monitor.run("numbers", rules=rules) as run:
+        save(run.check(random), tmp_path)
+    written = spark.read.parquet(str(tmp_path / "out")).selectExpr("max(luck)").collect()[0][0]
+    assert shown(run) == {"luck": ("failed", written, "target"), "other": ("unknown", None, None)}
+    assert not run.stats.exact
+
+
+@pytest.mark.parametrize("stopping", [{**STOP, "expectation": "id < 399"}, {**MOST, "expectation": "max(id) < 399"}])
+def test_where_a_rule_stops_the_run_the_aggregates_are_judged_all_the_same(monitor, spark, tmp_path, stopping):
+    with pytest.raises(spark_pd.RuleFailed) as raised, monitor.run("numbers", rules=[stopping, *RULES]) as run:
+        save(run.check(spark.range(0, ROWS, 1, 4)), tmp_path)
+    assert [rule.name for rule in raised.value.rules] == [stopping["rule"]]
+    assert {name: told for name, told in shown(run).items() if name in RIGHT} == RIGHT
+    assert not (tmp_path / "out").exists()
+    assert (run.stats.status, run.stats.input_count, run.stats.output_count) == ("failed", ROWS, None)
+
+
+def test_aggregates_that_ride_and_that_do_not_agree_with_duckdb(monitor, spark, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    spark.range(0, 2_000, 1, 4).selectExpr(
+        "id", "if(id % 11 = 0, NULL, id % 40) AS grade", "CAST(id % 90 AS DECIMAL(9, 2)) / 8 AS price", "concat('k', id % 13) AS k"
+    ).write.parquet(str(tmp_path / "in"))
+    values = [
+        "count(*)", "count(grade)", "sum(grade)", "min(price)", "max(k)", "avg(grade)", "sum(id * 2)",
+        "count(DISTINCT k)", "count(*) FILTER (WHERE grade > 20)", "sum(id) FILTER (WHERE k = 'k3')",
+    ]  # fmt: skip
+    sides = {"source": "enable_for_target_dq_validation", "target": "enable_for_source_dq_validation"}
+    rules = [
+        {"rule": f"{side} {value}", "rule_type": "agg_dq", "expectation": f"{value} IS NOT NULL", off: False}
+        for side, off in sides.items()
+        for value in values
+    ]
+    rows = [
+        {"rule": "dear", "expectation": "price < 9", "action_if_failed": "drop"},
+        {"rule": "known", "expectation": "id IS NOT NULL", "action_if_failed": "fail"},
+        {"rule": "query", "rule_type": "query_dq", "expectation": "(SELECT count(*) FROM {target}) > 0", "action_if_failed": "fail"},
+    ]
+    with monitor.run("numbers", rules=[*rows, *rules]) as run:
+        save(run.check(spark.read.parquet(str(tmp_path / "in"))), tmp_path)
+    assert run.stats.exact
+    for side, where in (("source", "true"), ("target", "price < 9")):
+        query = f"SELECT {', '.join(values)} FROM '{tmp_path / 'in'}/*.parquet' WHERE {where}"
+        expected = duckdb.sql(query).fetchall()[0]
+        found = [run.stats.rule(f"{side} {value}").observed for value in values]
+        assert [str(value) if isinstance(value, str) else float(value) for value in found] == pytest.approx(
+            [str(value) if isinstance(value, str) else float(value) for value in expected]
+        )
+    # And with what Spark says of the rows that were written.
+    row = spark.read.parquet(str(tmp_path / "out")).selectExpr(*[f"{value} AS v{n}" for n, value in enumerate(values)]).first()
+    assert [run.stats.rule(f"target {value}").observed for value in values] == list(row)
+
+
 USES: dict[str, Callable[[Any, Any], None]] = {
     "shown before": lambda df, folder: (df.take(3), save(df, folder)),  # type: ignore[assignment]
     "counted before": lambda df, folder: (df.count(), save(df, folder)),  # type: ignore[assignment]

@@ -137,7 +137,7 @@ def test_alerts_can_be_dropped(cli, box, pagerduty):
 
 def test_a_storms_members_are_listed_and_can_be_dropped(cli, conf, box, pagerduty):
     dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box, limits=Limits(storm=2))
-    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "abcd"], seconds=5).wait()
+    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "abcd"], seconds=60).wait()
     dispatcher.flush(5)
     (storm,) = json.loads(cli("outbox", "list", "--json").output)["storms"]
     assert storm["members"] == ["c", "d"]
@@ -153,7 +153,7 @@ def test_a_storms_members_are_listed_and_can_be_dropped(cli, conf, box, pagerdut
 def test_resolving_by_hand_takes_a_member_out_of_its_storm(cli, conf, box, pagerduty):
     limits = Limits(storm=1, environment="dev")
     dispatcher = Dispatcher([channel_to(pagerduty.url, pagerduty.key)], outbox=box, limits=limits)
-    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "ab"], seconds=5).wait()
+    dispatcher.submit([make_alert(key, trigger="ignored_rules", severity="warning") for key in "ab"], seconds=60).wait()
     dispatcher.flush(5)
     assert len(pagerduty.open_incidents()) == 2
     assert cli("resolve", "b", "--conf", "spark.pd.environment=dev", *conf(pagerduty.config)).exit_code == 0
@@ -187,7 +187,7 @@ def test_the_outboxs_path_is_a_setting(cli, conf, box, pagerduty, tmp_path):
 
 
 def test_an_incident_is_acknowledged_and_resolved_by_hand(cli, conf, pagerduty):
-    Dispatcher([channel_to(pagerduty.url, pagerduty.key)]).submit([make_alert("a/b")], seconds=5).wait()
+    Dispatcher([channel_to(pagerduty.url, pagerduty.key)]).submit([make_alert("a/b")], seconds=60).wait()
     assert cli("ack", "a/b", *conf(pagerduty.config)).exit_code == 0
     assert pagerduty.incidents()[0].status == "acknowledged"
     assert cli("resolve", "a/b", *conf(pagerduty.config)).exit_code == 0

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,64 +10,8 @@ import pytest
 from tests.jobs import found_by
 
 HERE = Path(__file__).parent
-START_SECONDS = 60
 
 pytestmark = pytest.mark.cluster
-
-
-class Daemon:
-    """One process of the cluster, with its children; all are gone when the block ends."""
-
-    def __init__(self, folder: Path, name: str, host: str, *arguments: object) -> None:
-        import pyspark
-
-        home = Path(pyspark.__file__).parent
-        environment = {
-            **os.environ,
-            "SPARK_HOME": str(home),
-            "SPARK_LOCAL_IP": host,
-            "SPARK_NO_DAEMONIZE": "1",
-            "SPARK_WORKER_DIR": str(folder / name),
-            "SPARK_LOCAL_DIRS": str(folder / f"{name}-local"),
-            "PYSPARK_PYTHON": sys.executable,
-        }
-        self._log = folder / f"{name}.log"
-        command = [str(home / "bin" / "spark-class"), *map(str, arguments), "--host", host, "--webui-port", "0"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-
-    def __enter__(self) -> Daemon:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def says(self, pattern: str) -> str:
-        """What the pattern finds in the log, as soon as it does."""
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and self._process.poll() is None:
-            found = re.search(pattern, self._log.read_text(errors="replace"))
-            if found:
-                return found[0]
-            time.sleep(0.1)
-        raise AssertionError(f"{pattern!r} is not in the log: {self._log.read_text(errors='replace')[-2000:]}")
-
-
-@pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a master with two workers, on two addresses, since nothing is speculated on the host of the slow task."""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("a second loopback address, and finding executors in /proc, need Linux")
-    folder = tmp_path_factory.mktemp("cluster")
-    with ExitStack() as stack:
-        boss = stack.enter_context(Daemon(folder, "master", "127.0.0.1", "org.apache.spark.deploy.master.Master", "--port", 0))
-        url = boss.says(r"spark://127\.0\.0\.1:\d+")
-        worker = ("org.apache.spark.deploy.worker.Worker", "--cores", 1, "--memory", "1g", url)
-        workers = [stack.enter_context(Daemon(folder, f"worker-{n}", f"127.0.0.{n}", *worker)) for n in (1, 2)]
-        for each in workers:
-            each.says("Successfully registered with master")
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_only_the_lifecycle_is_told_as_changes() -> None:
 
 
 def test_a_run_leaves_two_changes_and_no_incident(pagerduty: Sandbox, box: Outbox, openapi_validator: Any) -> None:
-    deliveries = dispatcher_to(pagerduty, box).submit(a_run(), seconds=5).wait()
+    deliveries = dispatcher_to(pagerduty, box).submit(a_run(), seconds=60).wait()
     became = {(each.alert.trigger, each.alert.state): (each.status, each.reason) for each in deliveries}
     assert became["start", "firing"] == became["completion", "firing"] == ("sent", "accepted")
     assert became["start", "resolved"] == became["completion", "resolved"] == ("suppressed", NOTHING_TO_RESOLVE)
@@ -86,7 +86,7 @@ def test_a_change_waits_in_the_outbox_and_no_other_takes_its_place(pagerduty: Sa
     assert [entry.alert.change for entry in waiting].count(False) == 1  # of the resolves of one incident the newest is enough
     pagerduty.clear_faults()
     channel = channel_of(load_settings(pagerduty.config))
-    outcomes = list(replay(box, lambda entry: channel, until=time.monotonic() + 10))
+    outcomes = list(replay(box, lambda entry: channel, until=time.monotonic() + 60))
     assert {outcome.status for outcome in outcomes} == {"sent"}
     assert len(pagerduty.changes) == 6
     assert pagerduty.incidents() == []
@@ -95,20 +95,20 @@ def test_a_change_waits_in_the_outbox_and_no_other_takes_its_place(pagerduty: Sa
 @pytest.mark.parametrize(("kind", "status"), [("403", "dead"), ("redirect", "queued"), ("portal", "queued")])
 def test_a_change_is_judged_as_other_alerts_are(pagerduty: Sandbox, box: Outbox, kind: str, status: str) -> None:
     pagerduty.fault(kind, on="change")
-    (first, *_) = dispatcher_to(pagerduty, box).submit(a_run()[:1], seconds=2).wait()
+    (first, *_) = dispatcher_to(pagerduty, box).submit(a_run()[:1], seconds=5).wait()
     assert (first.alert.change, first.status) == (True, status)
 
 
 def test_a_change_is_tried_again_and_made_smaller(pagerduty: Sandbox) -> None:
     pagerduty.fault("429", times=1, on="change")
     pagerduty.fault("413", times=1, on="change")
-    (delivery,) = dispatcher_to(pagerduty).submit(a_run()[:1], seconds=5).wait()
+    (delivery,) = dispatcher_to(pagerduty).submit(a_run()[:1], seconds=60).wait()
     assert (delivery.status, delivery.attempts) == ("sent", 3)
 
 
 def test_a_rule_set_s_key_takes_no_changes_and_pagerduty_says_so(box: Outbox) -> None:
     with Sandbox(key="R" + "0" * 31) as sandbox:
-        (delivery,) = dispatcher_to(sandbox, box).submit(a_run()[:1], seconds=2).wait()
+        (delivery,) = dispatcher_to(sandbox, box).submit(a_run()[:1], seconds=5).wait()
     assert delivery.status == "dead"
     assert "rule set" in delivery.reason
 

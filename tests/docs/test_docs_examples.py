@@ -28,12 +28,18 @@ def test_the_python_examples_run_in_their_order(page, spark, pagerduty, monkeypa
     monkeypatch.setenv("PAGERDUTY_KEY", pagerduty.key)
     monkeypatch.setenv("SPARK_EXPECTATIONS_NOTIFICATIONS_PAGERDUTY_WEBHOOK_URL", pagerduty.url)
     names: dict[str, Any] = {"spark": spark, "spark_pd": spark_pd}
+    examples = blocks(page, "python")
+    assert len(examples) == page.read_text().count("```python")
+    monitors = 0
     try:
-        for number, block in enumerate(blocks(page, "python"), 1):
+        for number, block in enumerate(examples, 1):
+            monitors += block.count("spark_pd.install(")
             exec(compile(block, f"{page.name} example {number}", "exec"), names)
             for name in [n for n in names if n.startswith("test_")]:
                 pagerduty.reset()
                 names.pop(name)(spark, pagerduty)
+        # What an example makes is there, and what it says of itself it asserts.
+        assert isinstance(names.get("monitor"), spark_pd.Monitor) is (monitors > 0)
     finally:
         for table in ("orders", "orders_daily"):
             spark.sql(f"DROP TABLE IF EXISTS {table}")

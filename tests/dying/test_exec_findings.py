@@ -72,6 +72,11 @@ NAMES = [
     ("spark-submit --conf=a=b --master=yarn job.py --name no", "job.py"),
     ("spark-submit --class org.x.Main app.jar", "app.jar"),
     ("spark-submit", "spark-submit"),
+    ("spark-pd run job.py --name no", "job.py"),
+    ("/usr/bin/spark-pd run --conf a=b --config-file=x --name nightly job.py", "nightly"),
+    ("python -m spark_pd run --config-file x dir/job.py", "job.py"),
+    ("spark-submit --master yarn /lib/spark_pd/__main__.py run --name=nightly job.py", "nightly"),
+    ("spark-submit /lib/spark_pd/__main__.py run", "__main__.py"),
     ("make job", "make"),
 ]
 

@@ -40,7 +40,7 @@ def directory_to(url: str, token: str = TOKEN) -> Directory:
     return Directory(url, token=lambda: Secret(token))
 
 
-def soon(seconds: float = 3.0) -> float:
+def soon(seconds: float = 10.0) -> float:
     return time.monotonic() + seconds
 
 
@@ -79,7 +79,7 @@ def test_an_incident_that_the_run_closed_meanwhile_is_nothing_to_tell(account: S
     fire(channel, make_alert(at=now))
     fire(channel, make_alert(at=now, state="resolved"))
     assert account.open_incidents() == []
-    assert channel.confirm(make_alert(at=now), until=soon(0.5)) is None
+    assert channel.confirm(make_alert(at=now), until=soon(30)) is None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_one_sentence(account: Sandbox, make_alert: Make, prepa
     channel = channel_to(account)
     if "event rule" not in says:
         fire(channel, make_alert())
-    found = channel.confirm(make_alert(), until=soon(0.7))
+    found = channel.confirm(make_alert(), until=soon(3))
     assert found is not None
     assert says in found
 
@@ -110,7 +110,7 @@ def test_an_incident_that_was_open_before_its_service_was_off_counts(account: Sa
 
 def test_a_key_of_no_service_that_the_token_sees(account: Sandbox, make_alert: Make) -> None:
     channel = channel_to(account, **{"spark.expectations.notifications.pagerduty.integration.key": "f" * 32})
-    assert "no service with its integration key" in str(channel.confirm(make_alert(), until=soon(0.3)))
+    assert "no service with its integration key" in str(channel.confirm(make_alert(), until=soon(3)))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,8 @@ def test_it_ends_in_time(account: Sandbox, make_alert: Make, kind: str) -> None:
     found = channel_to(account).confirm(make_alert(), until=soon(1.0))
     assert found is not None
     assert "is not known" in found
-    assert time.monotonic() - started < 4.0
+    assert "JSON" not in found
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("token", ["two\nlines" + TOKEN, "ümlaut" + TOKEN, ""])
@@ -220,14 +221,14 @@ def test_many_pages_end_at_pagerduty_s_limit(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_disabled_service_is_one_warning_and_holds_nobody(account: Sandbox, make_alert: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "spark_pd")
     account.disable()
-    account.fault("slow", on="rest", seconds=0.5)
+    account.fault("slow", on="rest", seconds=3)
     dispatcher = Dispatcher([channel_to(account)])
     started = time.monotonic()
-    deliveries = dispatcher.submit([make_alert(dedup_key=str(n)) for n in range(3)], seconds=5).wait()
-    assert time.monotonic() - started < 0.45
+    deliveries = dispatcher.submit([make_alert(dedup_key=str(n)) for n in range(3)], seconds=60).wait()
+    assert time.monotonic() - started < 2.5
     assert {delivery.reason for delivery in deliveries} == {"accepted"}
     account.clear_faults()
-    dispatcher.flush(10)
+    dispatcher.flush(60)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [
         "error_drop_threshold on pagerduty was accepted, but PagerDuty's service 'Orders' is disabled, so nobody is told of it [0]"
@@ -237,7 +238,7 @@ def test_a_disabled_service_is_one_warning_and_holds_nobody(account: Sandbox, ma
 def test_what_is_found_in_time_is_in_the_delivery_s_reason(account: Sandbox, make_alert: Make) -> None:
     account.disable()
     dispatcher = Dispatcher([channel_to(account)])
-    early = dispatcher.submit([make_alert()], seconds=5)
+    early = dispatcher.submit([make_alert()], seconds=60)
     until = soon(10)
     while not any(request.path == "/incidents" for request in account.requests) and time.monotonic() < until:
         time.sleep(0.02)
@@ -250,11 +251,11 @@ def test_what_is_found_in_time_is_in_the_delivery_s_reason(account: Sandbox, mak
 
 def test_nothing_is_asked_about_resolves_refusals_or_without_a_token(account: Sandbox, make_alert: Make) -> None:
     dispatcher = Dispatcher([channel_to(account)])
-    dispatcher.submit([make_alert(state="resolved"), make_alert(change=True)], seconds=5).wait()
+    dispatcher.submit([make_alert(state="resolved"), make_alert(change=True)], seconds=60).wait()
     account.fault("403", times=1)
-    dispatcher.submit([make_alert()], seconds=5).wait()
+    dispatcher.submit([make_alert()], seconds=60).wait()
     without = Dispatcher([channel_of(load_settings(account.config))])
-    without.submit([make_alert()], seconds=5).wait()
+    without.submit([make_alert()], seconds=60).wait()
     for each in (dispatcher, without):
         each.flush(5)
     assert [request for request in account.requests if request.method == "GET"] == []

@@ -187,4 +187,7 @@ def test_details_of_any_depth_end(depth: int, valid: Check) -> None:
         trigger="t", state="firing", severity="error", summary="s", details={"deep": nested(depth)}, dedup_key="d", source="s",
         component="c", at=datetime(2026, 1, 1, tzinfo=timezone.utc),
     )  # fmt: skip
-    valid(json.loads(encode(event(alert, routing_key=KEY))))
+    sent = json.loads(encode(event(alert, routing_key=KEY)))
+    valid(sent)
+    assert len(json.dumps(sent["payload"]["custom_details"])) < 1_000
+    assert "deep" in sent["payload"]["custom_details"]

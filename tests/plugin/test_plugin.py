@@ -41,7 +41,7 @@ def test_the_fixture_is_a_sandbox_fresh_for_each_test(run):
             assert pagerduty.incidents() == []
             payload = {"summary": "s", "source": "s", "severity": "error"}
             event = {"routing_key": pagerduty.key, "event_action": "trigger", "payload": payload}
-            assert requests.post(pagerduty.url + "/v2/enqueue", json=event, timeout=10).status_code == 202
+            assert requests.post(pagerduty.url + "/v2/enqueue", json=event, timeout=60).status_code == 202
             assert pagerduty.open_incidents()[0].severity == "error"
             assert len(pagerduty.config) == 3
     """).assert_outcomes(passed=2)
@@ -94,7 +94,7 @@ def test_an_alert_reaches_the_sandbox_and_nothing_beyond_loopback(run):
         )
 
         def deliver(endpoint, key):
-            return PagerDutyChannel("c", endpoint=endpoint, key=lambda: Secret(key)).deliver(ALERT, deadline=time.monotonic() + 5)
+            return PagerDutyChannel("c", endpoint=endpoint, key=lambda: Secret(key)).deliver(ALERT, deadline=time.monotonic() + 60)
 
         def test_loopback(pagerduty):
             assert deliver(pagerduty.url + "/v2/enqueue", pagerduty.key).status == "sent"
@@ -175,7 +175,7 @@ def test_tests_leave_nothing_in_the_users_own_outbox_and_each_has_an_empty_one(r
             channel = PagerDutyChannel("c", endpoint=pagerduty.url + "/v2/enqueue", key=lambda: Secret(pagerduty.key))
             outbox = open_outbox(None)
             assert outbox.dead() == []
-            assert Dispatcher([channel], outbox=outbox).submit([alert], seconds=5).wait()[0].status == "dead"
+            assert Dispatcher([channel], outbox=outbox).submit([alert], seconds=60).wait()[0].status == "dead"
             assert len(outbox.dead()) == 1
     """).assert_outcomes(passed=3)
     assert [path.name for path in tmp_path.iterdir() if path.name in ("home", "state")] == []

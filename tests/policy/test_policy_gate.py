@@ -51,11 +51,11 @@ class Bench:
         usual: dict[str, Any] = {"store": self.store, "died": partial(died_since, self.box.folder, "pagerduty"), "clock": lambda: self.now}
         return Gate(dispatcher, policy=policy, **{**usual, **fields})
 
-    def send(self, gate: Gate, *verdicts: Verdict, seconds: float = 5) -> Passage:
+    def send(self, gate: Gate, *verdicts: Verdict, seconds: float = 60) -> Passage:
         self.now = max([self.now, *(one.started_at for one in verdicts)]) + timedelta(minutes=1)
         return gate.submit(verdicts, seconds=seconds)
 
-    def told(self, gate: Gate, *verdicts: Verdict, seconds: float = 5) -> list[tuple[str, str]]:
+    def told(self, gate: Gate, *verdicts: Verdict, seconds: float = 60) -> list[tuple[str, str]]:
         return [(d.status, d.reason) for d in self.send(gate, *verdicts, seconds=seconds).wait()]
 
     def memory(self, trigger: str = "failure") -> Memory | None:

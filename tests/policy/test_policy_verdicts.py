@@ -16,7 +16,9 @@ from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 ORDER = NOW + timedelta(microseconds=1)
-SEVERITY = {"start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error", "ignored_rules": "warning"}
+SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
+    "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
+}  # fmt: skip
 POLICY = TriggerPolicy(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
 SUBJECT = Subject(environment=None, product_id="p", table="t")
 
@@ -62,6 +64,7 @@ def test_each_trigger_blames_its_own_rules() -> None:
         "failure": ("good", ()),
         "error_drop_threshold": ("firing", ("d",)),
         "ignored_rules": ("firing", ("i",)),
+        "no_output": ("good", ()),
     }
     for verdict in verdicts.values():
         assert (verdict.subject, verdict.started_at, verdict.rules_source) == (SUBJECT, ORDER, "code")
@@ -86,7 +89,7 @@ def test_unknown_counts_say_unknown_and_page_where_asked_to() -> None:
     unknown = facts(status="unknown", known=False)
     verdicts = said(unknown)
     assert {name: v.outcome for name, v in verdicts.items() if v.alert is None} == dict.fromkeys(
-        ("failure", "error_drop_threshold", "ignored_rules"), "unknown"
+        ("failure", "error_drop_threshold", "ignored_rules", "no_output"), "unknown"
     )
     assert verdicts["failure"].evaluated == frozenset()
     paging = said(unknown, replace(POLICY, page_on_unknown=True))["failure"]
@@ -110,7 +113,7 @@ def test_a_renamed_table_s_former_name_is_told_apart() -> None:
     decisions = decide(some, POLICY)
     verdicts = verdicts_at_end(some, POLICY, decisions, alerts_at_end(some, POLICY, decisions), ORDER)
     assert {(v.trigger, v.subject.table) for v in verdicts if v.renamed} == {
-        (name, "old") for name in ("failure", "error_drop_threshold", "ignored_rules")
+        (name, "old") for name in ("failure", "error_drop_threshold", "ignored_rules", "no_output")
     }
     assert all(v.outcome == "good" and v.dedup_key == v.alert.dedup_key for v in verdicts if v.renamed and v.alert)
 

@@ -92,7 +92,8 @@ def test_all_triggers_off_sends_nothing_and_every_trigger_still_says_why(spark, 
     with pytest.raises(ZeroDivisionError), install(ALL_OFF).run("t") as broken:
         _ = 1 / 0
     assert pagerduty.requests == []
-    judged = ["failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors", "query_failure"]
+    judged = ["failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors"]
+    judged += ["job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure"]
     assert [d.trigger for d in run.decisions] == ["start", "completion", *judged]
     assert {d.outcome for d in run.decisions} == {d.outcome for d in broken.decisions} == {"none"}
     assert all("switched off" in d.reason for d in run.decisions)

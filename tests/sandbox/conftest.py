@@ -33,6 +33,6 @@ def post(sandbox: Sandbox) -> Callable[..., requests.Response]:
     """Sends an event to the sandbox."""
 
     def send(event: Any, path: str = "/v2/enqueue", **options: Any) -> requests.Response:
-        return requests.post(sandbox.url + path, json=event, timeout=10, **options)
+        return requests.post(sandbox.url + path, json=event, timeout=60, **options)
 
     return send

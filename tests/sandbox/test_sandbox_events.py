@@ -174,7 +174,7 @@ def test_a_trigger_without_a_dedup_key_is_given_one(sandbox, event, post, key):
     ids=["empty", "cut", "array", "string", "null", "not utf-8", "nan", "infinity", "deep", "digits"],
 )
 def test_a_body_that_is_no_json_object_is_refused(sandbox, body):
-    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=body, headers={"Content-Type": "application/json"}, timeout=10)
+    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=body, headers={"Content-Type": "application/json"}, timeout=60)
     assert answer.status_code == 400
     assert answer.json() == {
         "status": "Unrecognized object",

@@ -105,7 +105,7 @@ def test_reset_lets_a_hanging_request_go_unanswered(sandbox, event, post):
     while not sandbox.requests:
         time.sleep(0.01)
     sandbox.reset()
-    thread.join(2)
+    thread.join(60)
     assert ended == [True]
     assert sandbox.events == []
 

@@ -23,7 +23,7 @@ def test_an_unknown_path_is_404(sandbox, event, post, path):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("path", ["/v2/enqueue", "/v2/change/enqueue"])
 def test_another_method_is_405(sandbox, method, path):
-    answer = requests.request(method, sandbox.url + path, timeout=10)
+    answer = requests.request(method, sandbox.url + path, timeout=60)
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
 
@@ -42,7 +42,7 @@ def test_a_body_above_512000_bytes_is_413(sandbox, event, size, status, chunked)
     body = sized(event(), size)
     assert len(body) == size
     pieces = (body[at : at + 60_000] for at in range(0, size, 60_000)) if chunked else body
-    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=pieces, headers={"Content-Type": "application/json"}, timeout=10)
+    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=pieces, headers={"Content-Type": "application/json"}, timeout=60)
     assert answer.status_code == status
     assert len(sandbox.events) == (status == 202)
 
@@ -50,13 +50,13 @@ def test_a_body_above_512000_bytes_is_413(sandbox, event, size, status, chunked)
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/vnd.api+json", None])
 def test_json_is_accepted_with_its_type_or_without_any(sandbox, event, content_type):
     headers = {"Content-Type": content_type} if content_type else {}
-    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=json.dumps(event()).encode(), headers=headers, timeout=10)
+    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=json.dumps(event()).encode(), headers=headers, timeout=60)
     assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}])
 def test_another_content_type_is_415(sandbox, event, headers):
-    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=json.dumps(event()), headers=headers, timeout=10)
+    answer = requests.post(f"{sandbox.url}/v2/enqueue", data=json.dumps(event()), headers=headers, timeout=60)
     assert answer.status_code == 415
     assert "application/json" in answer.json()["message"]
 
@@ -64,13 +64,13 @@ def test_another_content_type_is_415(sandbox, event, headers):
 def test_a_compressed_body_is_415(sandbox, event):
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     body = gzip.compress(json.dumps(event()).encode())
-    assert requests.post(f"{sandbox.url}/v2/enqueue", data=body, headers=headers, timeout=10).status_code == 415
+    assert requests.post(f"{sandbox.url}/v2/enqueue", data=body, headers=headers, timeout=60).status_code == 415
 
 
 def test_every_request_is_logged_whatever_became_of_it(sandbox, event, post):
     size = len(post(event()).request.body)
     post({**event(), "event_action": "open"})
-    requests.get(f"{sandbox.url}/nowhere?a=1", timeout=10)
+    requests.get(f"{sandbox.url}/nowhere?a=1", timeout=60)
     seen = [(request.number, request.method, request.path, request.status) for request in sandbox.requests]
     assert seen == [(1, "POST", "/v2/enqueue", 202), (2, "POST", "/v2/enqueue", 400), (3, "GET", "/nowhere", 404)]
     assert sandbox.requests[0].body == event()
@@ -84,7 +84,7 @@ def test_too_many_events_of_one_key_are_429(event):
 
         def send(key: str, **fields: object) -> int:
             sent = {**event(), "routing_key": key, **fields}
-            return requests.post(f"{sandbox.url}/v2/enqueue", json=sent, timeout=10).status_code
+            return requests.post(f"{sandbox.url}/v2/enqueue", json=sent, timeout=60).status_code
 
         sales, stock = sandbox.keys["sales"], sandbox.keys["stock"]
         assert [send(sales), send(sales, event_action="open"), send(sales), send(sales)] == [202, 400, 202, 429]

@@ -90,7 +90,7 @@ def test_the_same_dedup_key_on_two_services_is_two_incidents(event):
     with Sandbox(services=["sales", "stock"]) as sandbox:
         for key in (sandbox.keys["sales"], sandbox.keys["stock"], sandbox.keys["stock"]):
             sent = {**event(), "routing_key": key}
-            assert requests.post(f"{sandbox.url}/v2/enqueue", json=sent, timeout=10).status_code == 202
+            assert requests.post(f"{sandbox.url}/v2/enqueue", json=sent, timeout=60).status_code == 202
         assert [(incident.service, incident.trigger_count) for incident in sandbox.incidents()] == [("sales", 1), ("stock", 2)]
         assert sandbox.key == sandbox.keys["sales"]
 

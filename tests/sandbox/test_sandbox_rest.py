@@ -24,7 +24,7 @@ def account() -> Iterator[Sandbox]:
                 "dedup_key": key,
                 "payload": {"summary": f"broken {key}", "source": "s", "severity": "error" if key == "a" else "info"},
             }
-            assert requests.post(f"{sandbox.url}/v2/enqueue", json=event, timeout=10).status_code == 202
+            assert requests.post(f"{sandbox.url}/v2/enqueue", json=event, timeout=60).status_code == 202
         yield sandbox
 
 
@@ -33,7 +33,7 @@ def get(account):
     def ask(path: str, **params: Any) -> requests.Response:
         headers = {"Authorization": f"Token token={account.rest_token}", "Accept": ACCEPT}
         named = {name.replace("__", "[]"): value for name, value in params.items()}
-        return requests.get(account.url + path, params=named, headers=headers, timeout=10)
+        return requests.get(account.url + path, params=named, headers=headers, timeout=60)
 
     return ask
 
@@ -121,7 +121,7 @@ def test_an_unknown_id_is_404(get, path):
 @pytest.mark.parametrize("header", [None, "Token token=wrong", "Bearer {}", "token token={}", "{}", "Token token=ä"])
 def test_without_the_token_it_is_401(account, path, header):
     headers = {} if header is None else {"Authorization": header.format(account.rest_token).encode("utf-8")}
-    answer = requests.get(account.url + path, headers=headers, timeout=10)
+    answer = requests.get(account.url + path, headers=headers, timeout=60)
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == 2006
     assert account.rest_token not in answer.text
@@ -133,12 +133,12 @@ def test_without_the_token_it_is_401(account, path, header):
 )
 def test_the_accept_header_is_heeded(account, accept, status):
     headers = {"Authorization": f"Token token={account.rest_token}", "Accept": accept}
-    assert requests.get(f"{account.url}/services", headers=headers, timeout=10).status_code == status
+    assert requests.get(f"{account.url}/services", headers=headers, timeout=60).status_code == status
 
 
 def test_only_reading_is_offered(account):
     headers = {"Authorization": f"Token token={account.rest_token}"}
-    assert requests.post(f"{account.url}/services", headers=headers, json={}, timeout=10).status_code == 405
+    assert requests.post(f"{account.url}/services", headers=headers, json={}, timeout=60).status_code == 405
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def ask() -> Iterator[Any]:
         def asked(path: str, **params: Any) -> Any:
             named = {name.replace("__", "[]"): value for name, value in params.items()}
             answer = requests.get(
-                sandbox.url + path, params=named, headers={"Authorization": f"Token token={sandbox.rest_token}"}, timeout=10
+                sandbox.url + path, params=named, headers={"Authorization": f"Token token={sandbox.rest_token}"}, timeout=60
             )
             return answer.json()
 
@@ -159,7 +159,7 @@ def ask() -> Iterator[Any]:
 def send(sandbox: Sandbox, action: str, service: str = "one") -> None:
     event = {"routing_key": sandbox.keys[service], "event_action": action, "dedup_key": "d"}
     event["payload"] = {"summary": "s", "source": "s", "severity": "error"}
-    assert requests.post(f"{sandbox.url}/v2/enqueue", json=event, timeout=10).status_code == 202
+    assert requests.post(f"{sandbox.url}/v2/enqueue", json=event, timeout=60).status_code == 202
 
 
 def test_a_service_s_status_is_that_of_its_incidents(ask):
@@ -214,7 +214,7 @@ def test_the_limit_is_told_in_headers():
     with Sandbox() as sandbox:
         headers = {"Authorization": f"Token token={sandbox.rest_token}"}
         for remaining in ("959", "958"):
-            told = requests.get(f"{sandbox.url}/services", headers=headers, timeout=10).headers
+            told = requests.get(f"{sandbox.url}/services", headers=headers, timeout=60).headers
             assert (told["ratelimit-limit"], told["ratelimit-remaining"]) == ("960", remaining)
             assert 0 < int(told["ratelimit-reset"]) <= 60
 
@@ -223,6 +223,6 @@ def test_more_than_the_limit_is_429(monkeypatch):
     monkeypatch.setattr("spark_pd.sandbox.rest.RATE_LIMIT", 2)
     with Sandbox() as sandbox:
         headers = {"Authorization": f"Token token={sandbox.rest_token}"}
-        answers = [requests.get(f"{sandbox.url}/abilities", headers=headers, timeout=10) for _ in range(3)]
+        answers = [requests.get(f"{sandbox.url}/abilities", headers=headers, timeout=60) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[2].headers["ratelimit-remaining"] == "0"

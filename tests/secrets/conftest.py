@@ -73,7 +73,7 @@ def served(stand: Any) -> Iterator[Any]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 def refuse(status: int, code: int, message: str) -> ANSWER:

@@ -138,7 +138,7 @@ def test_an_endless_answer_ends(cerberus: Any, faults: Any, bare: pytest.MonkeyP
     cerberus.faults.append(faults.drip)
     began = time.monotonic()
     assert "too long or too slow" in refused()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_an_answer_that_is_too_long_is_refused(cerberus: Any, faults: Any) -> None:

@@ -154,7 +154,7 @@ def test_a_workspace_that_cannot_be_reached_is_given_up_soon(bare: pytest.Monkey
     bare.setenv("DATABRICKS_TOKEN", "good-token")
     began = time.monotonic()
     assert "check the workspace URL" in refused(context=SecretContext(databricks_workspace_url="http://127.0.0.1:1"))
-    assert time.monotonic() - began < 15  # the SDK by itself: 10 minutes
+    assert time.monotonic() - began < 60  # the SDK by itself: 10 minutes
 
 
 def test_without_the_sdk_the_extra_is_named(bare: pytest.MonkeyPatch) -> None:

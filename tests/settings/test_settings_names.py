@@ -1,4 +1,4 @@
-"""Names: misspelt ones, equal ones, those of spark-expectations that we do not use, and those of later versions."""
+"""Names: misspelt ones, equal ones, and those of spark-expectations that we do not use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_constants_of_spark_expectations_have_its_names_and_values() -> None
 
 
 def test_every_constant_is_a_known_name_and_every_name_of_a_setting_has_a_constant() -> None:
-    assert all(name in DOTTED.settings or name in DOTTED.later or name in DOTTED.unused for name in CONSTANTS.values())
+    assert all(name in DOTTED.settings or name in DOTTED.unused for name in CONSTANTS.values())
     assert len(set(CONSTANTS.values())) == len(CONSTANTS)
     assert {name for setting in SETTINGS for name in (setting.name, *setting.also)} <= set(CONSTANTS.values())
 
@@ -49,11 +49,10 @@ def test_every_constant_is_a_known_name_and_every_name_of_a_setting_has_a_consta
 def test_no_two_settings_share_an_environment_variable() -> None:
     for dotted, variables in (
         (DOTTED.settings, ENVIRONMENT.settings),
-        (DOTTED.later, ENVIRONMENT.later),
         (DOTTED.unused, ENVIRONMENT.unused),
     ):
         assert len(dotted) == len(variables)
-    assert not ENVIRONMENT.settings.keys() & (ENVIRONMENT.later | ENVIRONMENT.unused)  # type: ignore[operator]
+    assert not ENVIRONMENT.settings.keys() & ENVIRONMENT.unused  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -191,28 +190,7 @@ def test_settings_of_spark_expectations_that_are_not_used_are_one_warning(caplog
     )
 
 
-def test_settings_of_later_versions_are_one_warning_unless_they_are_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / "settings.yaml"
-    file.write_text("se: {dq: {rules: {params: {env: prod, least: 1}}}}\nspark.pd.limit.overrun: 60\n", encoding="utf-8")
-    settings = load_settings(
-        {
-            user_config.se_enable_error_table: True,
-            "spark.pd.on.late": False,
-            "spark.pd.on.stage_retry": "False",
-            "spark.pd.error.table": "",
-        },
-        spark_conf={"spark.pd.on.late": "true", "spark.pd.severity.no_output": "error"},
-        environ={"SPARK_PD_ON_EXECUTOR_LOST": "true", "SPARK_PD_ON_JOB_FAILURE": "false"},
-        config_file=file,
-    )
-    assert settings == Settings(config_file=str(file), rules_params={"env": "prod", "least": "1"}, error_table_enabled=True)
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        "these settings have no effect in this version of spark_pd: SPARK_PD_ON_EXECUTOR_LOST, "
-        "spark.pd.limit.overrun, spark.pd.on.late, spark.pd.severity.no_output"
-    )
-
-
 def test_a_trigger_without_a_number_has_no_limit() -> None:
-    with pytest.raises(SettingsError, match=r"spark\.pd\.limit\.failure \(from config\) is no setting"):
-        load_settings({"spark.pd.limit.failure": 1}, environ={})
+    for trigger in ("failure", "no_output", "query_failure"):
+        with pytest.raises(SettingsError, match=rf"spark\.pd\.limit\.{trigger} \(from config\) is no setting"):
+            load_settings({f"spark.pd.limit.{trigger}": 1}, environ={})

@@ -66,6 +66,8 @@ def test_every_setting_is_read_from_every_source_by_each_of_its_names(tmp_path: 
         "by_priority": "critical",
         "min_severity": "critical",
         "notify": "never",
+        "notify_late": "never",
+        "severity_late": "critical",
         "lifecycle_as": "change",
     }
     text = kinds.get(type(setting.kind).__name__) or words.get(setting.field.partition(".")[0], "x y")

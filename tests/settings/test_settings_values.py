@@ -41,6 +41,12 @@ def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> Non
         "ignored_rules": False,
         "unusual_volume": False,
         "unusual_errors": False,
+        "job_failure": False,
+        "stage_retry": False,
+        "task_failures": False,
+        "executor_lost": False,
+        "overrun": False,
+        "no_output": False,
         "query_failure": True,
     }
     assert dict(settings.severity) == {
@@ -51,6 +57,12 @@ def test_defaults_page_for_failures_only_and_send_nothing_until_enabled() -> Non
         "ignored_rules": "warning",
         "unusual_volume": "warning",
         "unusual_errors": "warning",
+        "job_failure": "warning",
+        "stage_retry": "warning",
+        "task_failures": "warning",
+        "executor_lost": "warning",
+        "overrun": "error",
+        "no_output": "error",
         "query_failure": "critical",
     }
     assert (settings.error_drop_threshold, settings.deadline, settings.region) == (100.0, 5.0, "us")
@@ -257,7 +269,8 @@ def test_by_default_every_bad_run_pages_at_once_and_nothing_is_muted() -> None:
     settings = load_settings(environ={})
     assert set(settings.notify.values()) == {"always"}
     assert set(settings.notify) == set(settings.on)
-    judged = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors", "query_failure")
+    judged = ("failure", "error_drop_threshold", "ignored_rules", "unusual_volume", "unusual_errors")
+    judged += ("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun", "no_output", "query_failure")
     assert dict(settings.after) == dict.fromkeys(judged, 1)
     assert (settings.after_unknown, settings.cooldown, settings.min_severity) == (1, 0.0, "info")
     assert (settings.mute, settings.mutes_file) == (None, None)

@@ -217,6 +217,15 @@ def test_no_resolve_is_withheld_where_an_incident_is_open_or_may_open(steps):
     play(steps)
 
 
+@pytest.mark.parametrize("played", ["begin, begin, good 1, bad 0, end 0, end 0, whole 1, whole 1", "whole 0 queued, whole 1, whole 1"])
+def test_the_play_notices_a_resolve_that_is_withheld_without_knowing(monkeypatch, played):
+    """Were doubts not looked at, a resolve would be withheld where it is needed: the play says so."""
+    real = standing
+    monkeypatch.setattr(f"{__name__}.standing", lambda *args, **fields: replace(real(*args, **fields), doubt=None))
+    with pytest.raises(AssertionError, match="withheld"):
+        play(steps(played))
+
+
 def test_in_peace_each_incident_is_resolved_once():
     world = play([("whole", which, "sent") for which in (1, 1, 0, 2, 1, 3, 5, 4, 1, 1)])
     assert world.withheld == 4

@@ -18,7 +18,9 @@ from spark_pd.triggers import TRIGGERS, decide, named
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 ALL = dict.fromkeys(TRIGGERS, True)
-SEVERITY = {"start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error", "ignored_rules": "warning"}
+SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
+    "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
+}  # fmt: skip
 POLICY = TriggerPolicy(on=ALL, severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
 
 

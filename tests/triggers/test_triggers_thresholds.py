@@ -17,7 +17,9 @@ from spark_pd.model import Alert, Rule, RuleResult, RunStats, Subject, percentag
 from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-SEVERITY = {"start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error", "ignored_rules": "warning"}
+SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
+    "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
+}  # fmt: skip
 POLICY = TriggerPolicy(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=50.0)  # type: ignore[arg-type]
 PRIORITIES = replace(POLICY, by_priority={"low": "info", "medium": None, "high": "critical"})
 SUBJECT = Subject(environment="prod", product_id="p", table="t")
@@ -176,7 +178,7 @@ def test_a_rule_that_asks_for_it_has_an_incident_of_its_own_and_is_no_part_of_th
     details = told["error_drop_threshold/rule=a%2Fb"].details
     assert (details["rule"], details["error_drop_threshold"]) == ("a/b", 10.0)
     assert [entry["rule"] for entry in details["failed_rules"]] == ["a/b"]
-    assert set(alerts(some, PRIORITIES, "resolved")) == {"start", "failure", "error_drop_threshold"}
+    assert set(alerts(some, PRIORITIES, "resolved")) == {"start", "failure", "error_drop_threshold", "no_output"}
 
 
 def test_decisions_are_one_for_each_trigger_and_then_one_for_each_incident_of_a_rule_s_own():
@@ -189,6 +191,8 @@ def test_decisions_are_one_for_each_trigger_and_then_one_for_each_incident_of_a_
         ("ignored_rules", None, "firing"),
         ("unusual_volume", None, "none"),
         ("unusual_errors", None, "none"),
+        *((trigger, None, "none") for trigger in ("job_failure", "stage_retry", "task_failures", "executor_lost", "overrun")),
+        ("no_output", None, "good"),
         ("query_failure", None, "none"),
         ("error_drop_threshold", "b", "good"),
         ("ignored_rules", "a", "firing"),

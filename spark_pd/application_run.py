@@ -1,0 +1,35 @@
+"""The run that is the application itself: its name stands where the table would, and what runs in it told is not told again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from spark_pd.dying import open_runs, told_failures
+from spark_pd.facts import RunFacts
+from spark_pd.model import RunStatus
+from spark_pd.run import Run
+
+TOLD = "a run of the application told it as its own failure"
+LEFT_TO_RUNS = "the runs that were open tell it"
+
+
+class ApplicationRun(Run):
+    """A run without a table, around a whole script."""
+
+    _told: str | None = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None and told_failures.include(error):
+            self._told = TOLD
+        super().__exit__(kind, error, trace)
+
+    def conclude(self, status: RunStatus, why: str) -> bool:
+        """Give it its verdict from outside. Where other runs are open, they get theirs at the same time, and tell the same."""
+        if open_runs.has_others(self.run_id):
+            self._told = LEFT_TO_RUNS
+        return super().conclude(status, why)
+
+    def _facts(self, *found: Any) -> RunFacts:
+        return replace(super()._facts(*found), told_elsewhere=self._told)

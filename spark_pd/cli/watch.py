@@ -1,0 +1,228 @@
+"""`spark-pd watch`: page where a scheduled run is late, missing or takes too long."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.cli.spark import ours, session_for
+from spark_pd.errors import UsageError
+
+if TYPE_CHECKING:
+    from spark_pd.schedules.reading import Sources
+    from spark_pd.schedules.schedule import Schedule
+    from spark_pd.schedules.watching import Seen, Watch
+    from spark_pd.settings import Settings
+
+PATIENCE = 3  # looks in a row that fail before a service gives up, and leaves it to whoever started it to start it again
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  spark-pd watch "sales.orders every day by 06:00 Europe/Berlin, at most 40 minutes" --stats-table /data/dq_stats
+  spark-pd watch --schedules schedules.yaml --config-file pagerduty.yaml
+  spark-pd watch --schedules schedules.yaml --config-file pagerduty.yaml --every 300
+
+\b
+A schedule is TABLE, then one of
+  every day|weekday|monday and friday by 06:00 [ZONE]
+  hourly [by :15] [ZONE]
+  cron 0 6 * * 1-5 [ZONE]
+and then, where it is wanted: , at most 40 minutes   , grace 10 minutes
+
+Exit codes: 0 nothing is late or takes too long; 1 something is, or an alert was not delivered; 2 usage or settings, or a table
+could not be read.""",
+)
+@click.argument("schedules", nargs=-1, metavar="[SCHEDULE]...")
+@click.option("--schedules", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A YAML file of schedules.")
+@click.option("--stats-table", help="The stats table, or its folder. Default: the setting spark.pd.stats.table.")
+@click.option("--once", is_flag=True, help="Look once. This is the default.")
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Look again and again, until SIGTERM or Ctrl-C.")
+@click.option("--since", metavar="TIME", help="What was due up to then is not judged. Default: what was before the first look.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one line for each look.")
+@settings_options
+@click.pass_context
+def watch(
+    ctx: click.Context,
+    schedules: tuple[str, ...],
+    file: Path | None,
+    stats_table: str | None,
+    once: bool,
+    every: float | None,
+    since: str | None,
+    as_json: bool,
+    config_file: Path | None,
+    conf: dict[str, str],
+) -> None:
+    """Look whether scheduled runs came, and page where one is late, missing or takes too long.
+
+    Runs are those of the stats table, each known by its table, scope and job, and by the settings' environment and product_id. An incident
+    closes when the run comes. It starts a Spark session on this machine; a --conf that is none of our settings is given to that.
+    """
+    if once and every is not None:
+        raise UsageError("--once and --every are both given; expected one of them")
+    from spark_pd.schedules.file import schedules_of
+
+    wanted, settings = schedules_of(schedules, file), settings_from(config_file, ours(conf))
+    name, began = stats_table or settings.stats_table, _moment(since)
+    if name is None:
+        raise UsageError("there is no stats table to look into; give --stats-table, or set spark.pd.stats.table")
+    spark = session_for("spark-pd watch", conf)
+    looking, runs = _watch_of(settings, wanted, spark, began), _sources(spark, name, settings.stats_format)
+    if every is None:
+        found = _look(looking, runs)
+        _show(found, settings, as_json)
+        ctx.exit(int(any(_is_bad(each) for each in found)))
+    _serve(looking, runs, every, settings, as_json)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UsageError(f"--since is {text!r}; expected a time with its zone, such as 2026-12-01T06:00:00+01:00")
+    return at.astimezone(timezone.utc)
+
+
+def _sources(spark: Any, name: str, format: str | None) -> Sources:
+    from spark_pd.record import STATE
+    from spark_pd.schedules.reading import Sources
+    from spark_pd.spark.tables import Table, beside
+    from spark_pd.stats import COLUMNS
+
+    return Sources(Table(spark, name, format=format, columns=COLUMNS), Table(spark, beside(name, "_state"), format=format, columns=STATE))
+
+
+def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, since: datetime | None) -> Watch:
+    from spark_pd.channels import channel_of
+    from spark_pd.gates import gate_of, outbox_of
+    from spark_pd.model import Subject, normalized_table
+    from spark_pd.schedules.watching import Watch, Watched
+    from spark_pd.spark import session
+    from spark_pd.state import state_of
+
+    catalog = session.current_catalog(spark)
+
+    def watched(schedule: Schedule) -> Watched:
+        """Whose runs they are."""
+        return Watched(
+            schedule,
+            Subject(
+                environment=settings.environment,
+                product_id=schedule.product_id or settings.product_id,
+                table=normalized_table(schedule.table, catalog),
+                scope=schedule.scope,
+                job=schedule.job,
+            ),
+        )
+
+    channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
+    return Watch(
+        watched=tuple(watched(schedule) for schedule in schedules),
+        gate=gate_of(settings, channel, outbox),
+        store=None if outbox is None else state_of(outbox, channel.address),
+        grace=timedelta(seconds=settings.grace_late),
+        severity=settings.severity_late,
+        on=settings.on_late,
+        deadline=settings.deadline,
+        since=since,
+    )
+
+
+def _look(looking: Watch, runs: Sources) -> list[Seen]:
+    """Raises UsageError where the tables cannot be read."""
+    from spark_pd.errors import SparkPdError
+    from spark_pd.scrub import one_line
+
+    try:
+        return looking.look(runs, datetime.now(timezone.utc))
+    except SparkPdError:
+        raise
+    except Exception as error:
+        what = one_line(str(error), 300)
+        raise UsageError(
+            f"the stats table {runs.stats.name} could not be read ({type(error).__name__}: {what}); does the session know it?"
+        ) from None
+
+
+def _serve(looking: Watch, runs: Sources, every: float, settings: Settings, as_json: bool) -> None:
+    """Look until somebody ends it. Raises UsageError where it failed a few times in a row."""
+    over = threading.Event()
+    # After the session is there: PySpark takes Ctrl-C for itself.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    failed, all_of_it = 0, True
+    while not over.is_set():
+        try:
+            found = _look(looking, runs)
+        except UsageError as error:
+            failed += 1
+            if failed == PATIENCE:
+                raise
+            click.echo(f"spark-pd watch: {error}", err=True)
+        else:
+            failed = 0
+            said = found if all_of_it or as_json else [each for each in found if each.told in ("told", "withheld", "not delivered")]
+            all_of_it = False
+            _show(said, settings, as_json)
+        over.wait(every)
+
+
+# ---- in words ----------------------------------------------------------------------------------------------------------------------
+
+
+def _is_bad(seen: Seen) -> bool:
+    return seen.finding.outcome == "firing" or seen.told == "not delivered"
+
+
+def _show(found: Sequence[Seen], settings: Settings, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps({"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "schedules": [_fields(each) for each in found]})
+        )
+        return
+    if not found:
+        return
+    rows = [("table", "expected", "due", "found", "said")]
+    for each in found:
+        schedule, slot = each.watched.schedule, each.finding.slot
+        due = "-" if slot is None else f"{schedule.local(slot):%Y-%m-%d %H:%M}"
+        rows.append((each.watched.subject.table, schedule.when, due, each.finding.what, each.told))
+    wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, wide, strict=True)).rstrip())
+    for each in found:
+        if each.finding.outcome != "good" or each.told not in ("told", "told before", "nobody"):
+            click.echo(f"{each.watched.subject.table}: {each.finding.reason}{f'; {each.why}' if each.why else ''}")
+    if not settings.enabled and any(each.finding.outcome == "firing" for each in found):
+        from spark_pd.gates import NOT_ENABLED
+
+        click.echo(f"Nobody is told: {NOT_ENABLED}")
+
+
+def _fields(seen: Seen) -> dict[str, Any]:
+    finding = seen.finding
+    return {
+        "subject": seen.watched.subject.prefix,
+        "schedule": str(seen.watched.schedule),
+        "due": None if finding.slot is None else finding.slot.isoformat(),
+        "found": finding.what,
+        "outcome": finding.outcome,
+        "reason": finding.reason,
+        "run_id": finding.run.run_id if finding.run else None,
+        "said": seen.told,
+        "why": seen.why,
+    }

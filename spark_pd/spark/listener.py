@@ -1,0 +1,125 @@
+"""The Spark listener of a context (listener.java), and the thread that hears the rare events from it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from py4j.clientserver import ClientServer
+from pyspark.sql import SparkSession
+
+from spark_pd.spark import java
+from spark_pd.spark.session import is_connect
+
+_log = logging.getLogger("spark_pd.spark")
+
+TAKE_MILLIS = 1_000
+"""How long the thread waits in the JVM for the next event. Where Python ends meanwhile, the JVM notices no later than that."""
+DRAIN_MILLIS = 2_000
+"""How long a run's end waits for the listener to have seen all events; a queue holds some milliseconds' worth."""
+
+
+class Unavailable(Exception):
+    """There is no listener in this session; the text says why."""
+
+
+class Listener:
+    """The listener of one SparkContext, put there by this process and removed by it alone. It raises what py4j does."""
+
+    def __init__(self, spark: SparkSession, heard: Callable[[str], None]) -> None:
+        """Compile and attach it. `heard` is called with each rare event, as JSON, in a thread of the listener's own."""
+        context: Any = spark.sparkContext
+        self._process = os.getpid()
+        self._java: Any = java.construct(
+            spark, java.load_class(spark, "spark_pd.spark", "listener.java", "spark_pd.Listener"), context._jsc.sc()
+        )
+        # A daemon that is blocked in the JVM: nothing waits for it, and it holds no lock and no connection but its own.
+        threading.Thread(target=_hear, args=(self._java, heard), name="spark_pd-listener", daemon=True).start()
+
+    def begin(self, run_id: str) -> str | None:
+        """What this thread starts from here on is the run's. Returns whose it was before, for `restore`."""
+        before: str | None = self._java.begin(run_id)
+        return before
+
+    def restore(self, before: str | None) -> None:
+        """Give this thread back to whom it belonged before."""
+        self._java.restore(before)
+
+    def forget(self, run_id: str) -> None:
+        """The run is over: what is left of it is told to nobody."""
+        self._java.forget(run_id)
+
+    def snapshot(self, run_id: str) -> str | None:
+        """All that is known of a run, as JSON; None where it is not open. Waits for events that are under way, at most DRAIN_MILLIS."""
+        told: str | None = self._java.snapshot(run_id, DRAIN_MILLIS)
+        return told
+
+    def remove(self) -> None:
+        """Take the listener off its context, as soon as no run is open. A forked child's copy is not the listener."""
+        if os.getpid() == self._process:
+            self._java.retire()
+
+
+def _hear(listener: Any, heard: Callable[[str], None]) -> None:
+    """Hand on what happens, until nothing more will: the listener was removed, or the context or the JVM has ended."""
+    while True:
+        try:
+            event = listener.take(TAKE_MILLIS)
+        except Exception:
+            return
+        if event == "":
+            return
+        if event is not None:
+            try:
+                heard(event)
+            except Exception as error:
+                _log.warning("an event of Spark's could not be told: %s", type(error).__name__)
+
+
+class _Shared:
+    """One listener for each SparkContext of this process. A new context gets a new one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: tuple[Any, Listener | str] | None = None
+
+    def get(self, spark: Any, heard: Callable[[str], None]) -> Listener:
+        """The listener of the session's context, attached where it is not yet. Raises Unavailable; what failed is not tried again."""
+        if is_connect(spark):
+            raise Unavailable("Spark Connect does not let its client listen to the JVM")
+        context = spark.sparkContext
+        if not isinstance(context._gateway, ClientServer):
+            raise Unavailable("PYSPARK_PIN_THREAD=false gives a Python thread no thread of the JVM, so a job cannot be told to be a run's")
+        with self._lock:
+            if self._of is None or self._of[0] is not context:
+                try:
+                    self._of = context, Listener(spark, heard)
+                except Exception as error:
+                    self._of = context, _why(error)
+            if isinstance(self._of[1], str):
+                raise Unavailable(self._of[1])
+            return self._of[1]
+
+    def release(self) -> None:
+        """Remove the listener, where there is one."""
+        with self._lock:
+            held, self._of = self._of, None
+        if held is not None and isinstance(held[1], Listener):
+            try:
+                held[1].remove()
+            except Exception as error:
+                _log.debug("the listener's context is gone already: %s", type(error).__name__)
+
+
+def _why(error: Exception) -> str:
+    thrown = getattr(error, "java_exception", None)  # py4j's own text only says which call it was
+    lines = str(error if thrown is None else thrown).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+_shared = _Shared()
+listener_of = _shared.get
+release_listener = _shared.release
