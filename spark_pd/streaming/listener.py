@@ -72,10 +72,10 @@ class Hub:
         """Tell it of its query from now on."""
         with self._lock:
             self._watches[watch.run_id] = watch
-            if self._listener is None and not self._polls:
-                self._listen()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="spark_pd-streams", daemon=True)
+                self._events = SimpleQueue()  # the last thread's may hold what was meant for it
+                self._listen()
+                self._thread = threading.Thread(target=self._work, args=(self._events,), name="spark_pd-streams", daemon=True)
                 self._thread.start()
 
     def remove(self, watch: Watched) -> None:
@@ -90,10 +90,12 @@ class Hub:
 
     def drain(self, seconds: float) -> None:
         """Wait until all that was told is judged, so many seconds at most."""
-        if self._thread is not None and threading.current_thread() is not self._thread:
-            done = threading.Event()
+        done = threading.Event()
+        with self._lock:  # what is put before the thread is told to end, it still does
+            if self._thread is None or threading.current_thread() is self._thread:
+                return
             self._events.put(("drained", "", done))
-            done.wait(seconds)
+        done.wait(seconds)
 
     def settle(self) -> None:
         """Have all that is watched told, before the interpreter ends."""
@@ -124,12 +126,14 @@ class Hub:
             with suppress(Exception):  # the session may be gone
                 spark.streams.removeListener(listener)
 
-    def _work(self) -> None:
-        while threading.current_thread() is self._thread:
+    def _work(self, events: SimpleQueue[_Event | None]) -> None:
+        while True:
             try:
-                event = self._events.get(timeout=POLL if self._polls else LOOK)
+                event = events.get(timeout=POLL if self._polls else LOOK)
             except Empty:
                 event = None
+            if event is None and threading.current_thread() is not self._thread:
+                return
             try:
                 self._handle(event)
             except Exception as error:

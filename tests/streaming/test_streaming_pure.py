@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from spark_pd.streaming.batches import Batch, Window
 from spark_pd.streaming.changes import REPEAT, Changes
 from spark_pd.streaming.checked import StreamCheck
 from spark_pd.streaming.ending import said
+from spark_pd.streaming.listener import Hub
 from spark_pd.streaming.memory import Windows
 from spark_pd.streaming.progress import batch_of, ran, read_rows
 from spark_pd.streaming.watch import StreamPlan, Watch
@@ -175,6 +178,40 @@ def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
     assert {d.trigger: d.outcome for d in watched.decisions}["ignored_rules"] == "unknown"
     assert watched.batches == ()
     assert [a.trigger for a in watched.alerts] == ["query_failure"]
+
+
+class NoSpark:
+    """A session that takes no listeners: its queries are asked."""
+
+
+class Leaving:
+    """A watch that leaves its hub while somebody waits for the hub to be done."""
+
+    run_id = "run"
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.asked, self.may_leave = threading.Event(), threading.Event()
+
+    def catch_up(self) -> None:
+        self.asked.set()
+        self.may_leave.wait(60)
+        self._hub.remove(self)  # type: ignore[arg-type]
+
+
+def test_who_waits_for_the_hub_is_not_forgotten_where_the_last_watch_leaves_meanwhile() -> None:
+    spark = NoSpark()
+    hub = Hub(spark)
+    watch = Leaving(hub)
+    hub.add(watch)  # type: ignore[arg-type]
+    assert watch.asked.wait(60)
+    waiting = threading.Thread(target=hub.drain, args=(600,), daemon=True)
+    waiting.start()
+    while hub._events.empty():
+        time.sleep(0.01)
+    watch.may_leave.set()
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 class Passed:
