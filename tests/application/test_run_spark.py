@@ -1,42 +1,58 @@
-"""`spark-pd run` of PySpark scripts that know nothing of spark_pd: real sessions, with the session's own settings."""
+"""`spark-pd run` of PySpark scripts that know nothing of spark_pd: real sessions, with the session's own settings alone."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.application.conftest import SPARK_PD
-from tests.dying.conftest import markers
+from tests.dying.conftest import markers, triggers
 
 pytestmark = pytest.mark.spark
 
 SESSION = """
-import os, sys, threading, time
 from pyspark.sql import SparkSession
-spark = (SparkSession.builder.master("local[2]").appName("nightly orders").config("spark.ui.enabled", "false")
-    .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
-    .config("spark.ui.showConsoleProgress", "false").getOrCreate())
+builder = SparkSession.builder.master("local[2]").appName("nightly orders")
+for name, value in {conf!r}.items():
+    builder = builder.config(name, value)
+spark = builder.getOrCreate()
 spark.sparkContext.setLogLevel("OFF")
 """
 
 
-def test_a_job_that_knows_nothing_fails_and_closes_by_its_next_good_end(ended, script, environ, sandbox, outbox_folder) -> None:
-    """Its settings are in Spark's own configuration alone: the environment enables nothing."""
-    conf = f"""
-    .config("spark.expectations.notifications.pagerduty.enabled", "true")
-    .config("spark.expectations.notifications.pagerduty.integration.key", "env:JOB_KEY")
-    .config("spark.expectations.notifications.pagerduty.webhook.url", {sandbox.url!r})
-    .config("spark.pd.outbox.path", {str(outbox_folder)!r}).config("spark.pd.environment", "prod").getOrCreate())"""
-    session = SESSION.replace(".getOrCreate())", conf)
-    failing = ended(*SPARK_PD, "run", script(session + "spark.sql('SELECT 1 FROM nowhere')"), only=environ)
-    assert failing.returncode == 1, failing.stderr
-    assert "TABLE_OR_VIEW_NOT_FOUND" in failing.stderr
-    assert "spark_pd" not in failing.stderr
+@pytest.fixture
+def session(sandbox, outbox_folder) -> str:
+    """A script's beginning: its first session, whose configuration is all that says where to send. The environment enables nothing."""
+    conf = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.expectations.notifications.pagerduty.enabled": "true",
+        "spark.expectations.notifications.pagerduty.integration.key": "env:JOB_KEY",
+        "spark.expectations.notifications.pagerduty.webhook.url": sandbox.url,
+        "spark.pd.outbox.path": str(outbox_folder),
+        "spark.pd.environment": "test",
+    }
+    return SESSION.format(conf=conf)
+
+
+def test_a_job_that_fails_opens_an_incident_of_the_application(ended, script, session, environ, sandbox, outbox_folder) -> None:
+    done = ended(*SPARK_PD, "run", script(session + "spark.sql('SELECT 1 FROM nowhere')"), only=environ)
+    assert done.returncode == 1
+    assert "TABLE_OR_VIEW_NOT_FOUND" in done.stderr
+    assert "spark_pd" not in done.stderr  # no frame of ours in the traceback, and no word
     (incident,) = sandbox.open_incidents()
-    assert incident.dedup_key == "spark_pd/prod/-/job.py/failure"
+    assert incident.dedup_key == "spark_pd/test/-/job.py/failure"
     assert "AnalysisException" in incident.summary
     assert incident.details["application_id"].startswith("local-")
     assert incident.source == "nightly orders"
-    good = ended(*SPARK_PD, "run", script(session + "print(spark.range(5).count())\nspark.stop()"), only=environ)
-    assert (good.returncode, good.stdout) == (0, "5\n"), good.stderr
+    assert markers(outbox_folder) == []
+
+
+def test_a_job_that_ends_well_and_stops_spark_closes_it(ended, script, session, environ, sandbox, outbox_folder) -> None:
+    assert ended(*SPARK_PD, "run", script("raise ValueError('before its session')")).returncode == 1
+    assert triggers(sandbox) == ["spark_pd/test/-/job.py/failure"]
+    done = ended(*SPARK_PD, "run", script(session + "print(spark.range(5).count())\nspark.stop()"), only=environ)
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
     assert sandbox.open_incidents() == []
     assert markers(outbox_folder) == []

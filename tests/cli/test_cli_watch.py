@@ -284,7 +284,7 @@ def test_a_service_looks_again_and_again_and_ends_well_by_sigterm(start, conf, p
 
 
 def until(holds, process) -> None:
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 130
     while not holds():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit, "it took too long"
