@@ -24,7 +24,7 @@ sys.path.append(str(ROOT))  # for a checkout that is not installed; an installed
 
 import pyarrow.dataset  # noqa: E402
 from contenders import CONTENDERS, Job  # noqa: E402
-from tables import TABLES, truth  # noqa: E402
+from tables import TABLES, true_values, truth  # noqa: E402
 
 ALWAYS = ("bare", "filter_all")  # what the others are compared with
 
@@ -69,8 +69,8 @@ class Clock:
 
 
 @contextmanager
-def session(folder: Path, cores: int) -> Iterator[Any]:
-    """A quiet local session, with each file of a table its own partition."""
+def session(folder: Path, cores: int, *, delta: bool = False) -> Iterator[Any]:
+    """A quiet local session, with each file of a table its own partition; with Delta where that is written."""
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -90,6 +90,12 @@ def session(folder: Path, cores: int) -> Iterator[Any]:
     builder = SparkSession.builder.master(f"local[{cores}]").appName("spark_pd benchmark")
     for name, value in settings.items():
         builder = builder.config(name, value)
+    if delta:
+        from delta import configure_spark_with_delta_pip
+
+        builder = builder.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        builder = builder.config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+        builder = configure_spark_with_delta_pip(builder)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:
@@ -104,7 +110,12 @@ def verify(contender: str, job: Job, counts: Any, true: Any) -> None:
     if counts is not None and counts != true:
         raise WrongCounts(f"{contender} counted {counts}; DuckDB counts {true}")
     if job.out is not None:
-        written = pyarrow.dataset.dataset(job.out, format="parquet").count_rows()
+        delta = job.sink == "delta"
+        written = (
+            job.spark.read.format("delta").load(str(job.out)).count()
+            if delta
+            else pyarrow.dataset.dataset(job.out, format="parquet").count_rows()
+        )
         if written != rows - (0 if contender == "bare" else dropped):
             raise WrongCounts(f"{contender} wrote {written} of {rows} rows; DuckDB drops {dropped}")
 
@@ -186,8 +197,13 @@ def compact(cells: Sequence[dict[str, Any]]) -> str:
 def record(file: Path, cell: dict[str, Any]) -> list[dict[str, Any]]:
     """Put a cell into the file in place of its last figures; the other cells stay. Returns all of them, in order."""
     cells: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    cells = [old for old in cells if (old["table"], old["rules"]) != (cell["table"], cell["rules"])]
-    cells = sorted([*cells, cell], key=lambda c: (c["table"], c["rules"]))
+
+    def named(each: dict[str, Any]) -> tuple[Any, ...]:
+        """What a cell is of. Those that were taken before there was another were Parquet of a table as it is."""
+        return each["table"], each["rules"], each.get("source", "parquet"), each["on"]["sink"], each.get("join", False)
+
+    cells = [old for old in cells if named(old) != named(cell)]
+    cells = sorted([*cells, cell], key=named)
     file.write_text(json.dumps(cells, indent=1) + "\n")
     return cells
 
@@ -229,7 +245,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="measured rounds of each cell (5)")
     parser.add_argument("--rows-factor", type=float, default=1.0, metavar="X", help="1: about 5M rows; 0.1 for a quick look")
-    parser.add_argument("--sink", choices=("parquet", "noop"), default="parquet", help="where the rows go (parquet)")
+    parser.add_argument("--sink", choices=("parquet", "delta", "noop"), default="parquet", help="where the rows go (parquet)")
+    parser.add_argument("--source", choices=("parquet", "json"), default="parquet", help="what is read (parquet)")
+    parser.add_argument("--join", action="store_true", help="with a join upstream")
     parser.add_argument(
         "--data", type=Path, default=ROOT / ".benchmarks", metavar="FOLDER", help="for the tables and what is written (.benchmarks)"
     )
@@ -243,7 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
     names = [name for name in CONTENDERS if name in args.only or name in ALWAYS]
     cells: list[dict[str, Any]] = []
-    with session(args.data, args.cores) as spark:
+    with session(args.data, args.cores, delta=args.sink == "delta") as spark:
         clock = Clock(spark)
         facts = {**machine(spark, args.cores), "rounds": args.rounds, "rows_factor": args.rows_factor, "sink": args.sink}
         print(", ".join(f"{name} {value}" for name, value in facts.items()), file=sys.stderr)
@@ -251,7 +269,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         for table in (TABLES[name] for name in args.tables):
             parquet = table.parquet(args.data, args.rows_factor)
             for count in args.rules:
-                job = Job(spark, parquet, table.rules(count), args.data / "out" if args.sink == "parquet" else None)
+                job = Job(
+                    spark,
+                    parquet,
+                    table.rules(count),
+                    None if args.sink == "noop" else args.data / "out",
+                    sink="delta" if args.sink == "delta" else "parquet",
+                    source=args.source,
+                    join=args.join,
+                    values=table.values,
+                    true_values=true_values(parquet, table.values),
+                )
+                job.prepare()
                 true = truth(parquet, job.rules)
                 load = os.getloadavg()[0]
                 try:
@@ -261,6 +290,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     return 1
                 rows, failed, dropped, _ = true
                 cell = {"table": table.name, "rules": count, "rows": rows, "failed": failed, "dropped": dropped}
+                cell |= {"source": args.source, "join": args.join}
                 cell |= {
                     "on": {**facts, "load_before": round(load, 1), "load_after": round(os.getloadavg()[0], 1)},
                     "contenders": summary(laps),

@@ -5,6 +5,7 @@ The hand-written ones are what a user would write without spark_pd, as well as w
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,24 +28,56 @@ class Job:
     parquet: Path
     rules: tuple[Rule, ...]
     out: Path | None
-    """A folder for Parquet; None: Spark's noop sink."""
+    """A folder; None: Spark's noop sink."""
+    sink: str = "parquet"
+    """The format of what is written."""
+    source: str = "parquet"
+    """The format that is read: parquet, or json, made of the same rows."""
+    join: bool = False
+    """Whether a join stands upstream: with the number of rows of each row's group, which takes a shuffle."""
+    values: tuple[str, ...] = ()
+    """Aggregates, for those who judge some."""
+    true_values: tuple[float, ...] = ()
+    """What they are."""
 
     def read(self) -> Any:
         """The input."""
-        return self.spark.read.parquet(str(self.parquet))
+        rows = self.spark.read.parquet(str(self.parquet))
+        if self.source == "json":
+            rows = self.spark.read.schema(rows.schema).json(str(self.json))
+        if self.join:
+            key = next(name for name in ("carrier", "country") if name in rows.columns)
+            rows = rows.join(rows.groupBy(key).count().withColumnRenamed("count", "of_its_group"), key)
+        return rows
+
+    @property
+    def json(self) -> Path:
+        """The input as JSON."""
+        return self.parquet.parent / f"{self.parquet.name}-json"
+
+    def prepare(self) -> None:
+        """Make the input as JSON, where that is read and not there yet."""
+        if self.source == "json" and not (self.json / "_SUCCESS").exists():
+            self.spark.read.parquet(str(self.parquet)).write.mode("overwrite").json(str(self.json))
 
     def write(self, df: Any) -> None:
         """Write what is left of it."""
         if self.out is None:
             df.write.format("noop").mode("overwrite").save()
         else:
-            df.write.mode("overwrite").parquet(str(self.out))
+            df.write.format(self.sink).mode("overwrite").save(str(self.out))
 
     def clear(self) -> None:
         """Remove what the last one wrote."""
         if self.out is not None:
             shutil.rmtree(self.out, ignore_errors=True)
         shutil.rmtree(self.errors, ignore_errors=True)
+        shutil.rmtree(self.stats, ignore_errors=True)
+
+    @property
+    def stats(self) -> Path:
+        """Where the stats table is, for who keeps one."""
+        return self.parquet.parent / "stats"
 
     @property
     def errors(self) -> Path:
@@ -83,6 +116,15 @@ def filter_all(job: Job) -> None:
 
 def observe(job: Job) -> Counts:
     """By hand: one Observation over mask columns."""
+    return _observed(job, ())
+
+
+def observe_values(job: Job) -> Counts:
+    """By hand: the same Observation with the aggregates of the input in it."""
+    return _observed(job, job.values)
+
+
+def _observed(job: Job, values: tuple[str, ...]) -> Counts:
     from pyspark.sql import Observation
     from pyspark.sql import functions as sf
 
@@ -100,12 +142,37 @@ def observe(job: Job) -> Counts:
         *(rows(f"({name} & {1 << bit}L) <> 0L") for name, word in zip(names, job.words(), strict=True) for bit in range(len(word))),
     ]
     observation = Observation()
-    observed = masked.observe(observation, *[count.alias(f"m{n}") for n, count in enumerate(counts)])
+    aggregates = [sf.expr(value).alias(f"v{n}") for n, value in enumerate(values)]
+    observed = masked.observe(observation, *[count.alias(f"m{n}") for n, count in enumerate(counts)], *aggregates)
     kept = " AND ".join(f"({name} & {drop}L) = 0L" for name, drop in zip(names, drops, strict=True))
     job.write(observed.where(kept).drop(*names))
     found = observation.get
     total, any_rule, dropped, *each = (int(found[f"m{n}"]) for n in range(len(counts)))
+    if values:
+        right(job, [found[f"v{n}"] for n in range(len(values))])
     return total, any_rule, dropped, tuple(each)
+
+
+def two_pass_values(job: Job) -> Counts:
+    """By hand: the counts and the aggregates by a pass of their own, then the write."""
+    from pyspark.sql import functions as sf
+
+    rows = job.read()
+    fails = [f"if({rule.expectation}, 0L, 1L)" for rule in job.rules]
+    drops = [text for text, rule in zip(fails, job.rules, strict=True) if rule.drop]
+    sums = ["1L", f"greatest({', '.join(fails)}, 0L)", f"greatest({', '.join(drops)}, 0L)", *fails]
+    counts = [sf.expr(f"sum({text})") for text in sums]
+    found = rows.agg(*counts, *[sf.expr(value) for value in job.values]).collect()[0]
+    right(job, list(found[len(sums) :]))
+    filter_all(job)
+    total, any_rule, dropped, *each = (int(n) for n in found[: len(sums)])
+    return total, any_rule, dropped, tuple(each)
+
+
+def right(job: Job, found: list[Any]) -> None:
+    """Raise AssertionError unless the aggregates are what they are."""
+    if not all(math.isclose(float(a), b, rel_tol=1e-9) for a, b in zip(found, job.true_values, strict=True)):
+        raise AssertionError(f"{job.values} gave {found}; DuckDB has {job.true_values}")
 
 
 def two_writes(job: Job) -> None:
@@ -119,18 +186,26 @@ def two_writes(job: Job) -> None:
     rows.write.mode("overwrite").parquet(str(job.errors))
 
 
-def ours(counting: str, **config: Any) -> Callable[[Job], Counts]:
+def ours(counting: str, *, values: bool = False, stats_table: bool = False, **config: Any) -> Callable[[Job], Counts]:
     """spark_pd, by its public API, with the counting named. PagerDuty is not enabled: all is decided and nothing is sent.
 
-    `config`: settings, with __ for a dot. An error table has to have just the rows that failed, and none by a second read.
+    `values`: the job's aggregates of the input are rules too, with action ignore. `config`: settings, with __ for a dot. An error table
+    has to have just the rows that failed, and none by a second read.
     """
     named = {name.replace("__", "."): value for name, value in config.items()}
 
     def run(job: Job) -> Counts:
         import spark_pd
 
-        monitor = spark_pd.install(job.spark, {"spark.pd.counting": counting, "spark.pd.error.table": f"{job.errors}/{{table}}", **named})
-        with monitor.run("benchmark", rules=[rule.as_user_gives_it() for rule in job.rules]) as run:
+        config = {"spark.pd.counting": counting, "spark.pd.error.table": f"{job.errors}/{{table}}", **named}
+        if stats_table:
+            config |= {"spark.pd.stats.table": str(job.stats), "spark.pd.stats.format": job.sink}
+        monitor = spark_pd.install(job.spark, config)
+        rules = [rule.as_user_gives_it() for rule in job.rules]
+        if values:
+            whole = {"rule_type": "agg_dq", "enable_for_target_dq_validation": False}
+            rules += [{"rule": value, "expectation": f"{value} IS NOT NULL", **whole} for value in job.values]
+        with monitor.run("benchmark", rules=rules) as run:
             job.write(run.check(job.read()))
         stats = run.stats
         if stats is None or not stats.exact or stats.counting != counting:
@@ -138,6 +213,10 @@ def ours(counting: str, **config: Any) -> Callable[[Job], Counts]:
         kept = run.error_table
         if kept is not None and (not kept.exact or kept.read_again or kept.rows != stats.error_count):
             raise AssertionError(f"{counting}: another error table than was meant: {kept}")
+        if values:
+            right(job, [stats.rule(value).observed for value in job.values])
+        if stats_table and job.spark.read.format(job.sink).load(str(job.stats)).count() != 1:
+            raise AssertionError("the run has no row in the stats table")
         each = tuple(stats.rule(rule.name).failed_count for rule in job.rules)
         return stats.input_count, stats.error_count, stats.dropped_count, each  # type: ignore[return-value]
 
@@ -151,6 +230,10 @@ CONTENDERS: dict[str, Callable[[Job], Counts | None]] = {
     "operator": ours("operator"),
     "error_table": ours("operator", se__enable__error__table=True),
     "samples": ours("operator", spark__pd__samples=5, spark__pd__samples__columns="*"),
+    "stats_table": ours("operator", stats_table=True),
+    "riding": ours("operator", values=True),
+    "observe_values": observe_values,
+    "two_pass_values": two_pass_values,
     "two_writes": two_writes,
     "observation": ours("observation"),
     "two_pass": ours("two_pass"),

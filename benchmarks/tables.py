@@ -43,6 +43,8 @@ class Table:
     name: str
     make: Callable[[float], pa.Table]
     expectations: tuple[str, ...]
+    values: tuple[str, ...]
+    """Aggregates, as Spark and DuckDB both read them."""
 
     def rules(self, count: int) -> tuple[Rule, ...]:
         """The first `count` rules; every other one drops. Raises ValueError where there are fewer."""
@@ -219,7 +221,27 @@ _SYNTHETIC = (
     *(f"cid % 29 <> {k} OR price < {85 + k}" for k in range(29)),
 )
 
-TABLES = {table.name: table for table in (Table("flights", _flights, _FLIGHTS), Table("synthetic", _synthetic, _SYNTHETIC))}
+
+def _wide(factor: float) -> pa.Table:
+    """A fifth of the synthetic rows, with 150 columns more: numbers and texts."""
+    table = _synthetic(factor / 5)
+    ids = table.column("id").to_numpy().astype(np.int64)
+    for n in range(100):
+        table = table.append_column(f"number_{n}", pa.array((ids * (n + 7)) % 1_000_003))
+    for n in range(50):
+        table = table.append_column(f"text_{n}", pc.cast(pa.array((ids * (n + 3)) % 9_973), pa.string()))
+    return table
+
+
+_VALUES = ("count(*)", "sum(amount)", "avg(price)", "max(score)")
+TABLES = {
+    table.name: table
+    for table in (
+        Table("flights", _flights, _FLIGHTS, ("count(*)", "sum(distance)", "avg(air_time)", "max(dep_delay)")),
+        Table("synthetic", _synthetic, _SYNTHETIC, _VALUES),
+        Table("wide", _wide, _SYNTHETIC, _VALUES),
+    )
+}
 
 
 def truth(parquet: Path, rules: Iterable[Rule]) -> tuple[int, int, int, tuple[int, ...]]:
@@ -234,3 +256,11 @@ def truth(parquet: Path, rules: Iterable[Rule]) -> tuple[int, int, int, tuple[in
     connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
     rows, any_rule, dropped, *each = connection.execute(f"SELECT count(*), {counts} FROM read_parquet('{parquet}/*.parquet')").fetchall()[0]
     return rows, any_rule, dropped, tuple(each)
+
+
+def true_values(parquet: Path, values: Iterable[str]) -> tuple[float, ...]:
+    """What the aggregates are, by DuckDB."""
+    import duckdb
+
+    row = duckdb.connect().execute(f"SELECT {', '.join(values)} FROM read_parquet('{parquet}/*.parquet')").fetchall()[0]
+    return tuple(float(value) for value in row)

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from spark_pd.errors import UsageError
 from spark_pd.model import Link
 
@@ -22,6 +20,8 @@ def is_connect(spark: Any) -> bool:
 
 def active_session() -> Any:
     """The active session of this thread or process. Raises UsageError where there is none."""
+    from pyspark.sql import SparkSession
+
     session = SparkSession.getActiveSession()
     if session is None:
         with suppress(ImportError):  # Connect needs grpc, which a classic installation may lack
@@ -36,6 +36,8 @@ def active_session() -> Any:
 
 def local_session(conf: Mapping[str, str]) -> Any:
     """The session of a command at a shell: on this machine, unless `conf` or the environment say otherwise. One that is active is taken."""
+    from pyspark.sql import SparkSession
+
     if (active := SparkSession.getActiveSession()) is not None:
         return active
     builder = SparkSession.builder.appName("spark-pd")

@@ -26,6 +26,7 @@ class Daemon:
             "SPARK_HOME": str(home),
             "SPARK_LOCAL_IP": host,
             "SPARK_NO_DAEMONIZE": "1",
+            "SPARK_DAEMON_JAVA_OPTS": os.environ["SPARK_SUBMIT_OPTS"],
             "SPARK_WORKER_DIR": str(folder / name),
             "SPARK_LOCAL_DIRS": str(folder / f"{name}-local"),
             "PYSPARK_PYTHON": sys.executable,

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 
 import spark_pd
@@ -36,7 +37,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(WRITERS) as writers:
             return list(writers.map(one, range(WRITERS)))
 
-    if importlib.util.find_spec("delta") is not None:
+    # On 3.5 Delta's writers are four threads (test_stats_delta.py): what they are takes no part in its commits, and CI has two cores.
+    if importlib.util.find_spec("delta") is not None and not pyspark.__version__.startswith("3."):
         try:
             return by(["parquet", "delta"])
         except pytest.skip.Exception:
@@ -48,7 +50,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("format", ["parquet", "delta"])
 def test_four_processes_that_write_one_stats_table_lose_no_row_and_write_none_twice(written, format):
     if format not in written[0]["ids"]:
-        pytest.skip("Delta cannot be had for this PySpark, or on this machine")
+        pytest.skip("Delta cannot be had here, or this is PySpark 3.5, where threads write it: test_stats_delta.py")
     ids = written[0]["ids"][format]
     appended = {f"{writer}-{n}" for writer in range(WRITERS) for n in range(APPENDS)} if format == "parquet" else set()
     assert appended <= set(ids)
