@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
+from spark_pd.checker import Checker
 from spark_pd.dying import Guard, Markers
-from spark_pd.error_table.outcome import ErrorTable
-from spark_pd.error_table.place import Place, beside
+from spark_pd.error_table.place import Place
 from spark_pd.errors import UsageError
 from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.gates import gate_of, outbox_of
+from spark_pd.installed import installed
 from spark_pd.lifecycle.attempts import attempt_of, failure_severity
-from spark_pd.lifecycle.listening import listening_of, release_listeners
-from spark_pd.model import Rule, Subject, normalized_table
+from spark_pd.lifecycle.listening import listening_of
+from spark_pd.model import Subject, normalized_table
 from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel
-from spark_pd.rules import load_rules
 from spark_pd.run import Run, RunPlan
-from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.state import place_of, state_of
 from spark_pd.streaming import ForeachBatch, StreamPlan, Streams, Watch
@@ -38,9 +34,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_pd.checks.checked import Checked
     from spark_pd.record import Records
-    from spark_pd.streaming.checked import StreamCheck
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Run)
@@ -67,52 +61,8 @@ def install(
     active: Any = session.active_session() if spark is None else spark
     settings = load_settings(config, spark_conf=session.settings_of(active, setting_names()), config_file=config_file)
     monitor = Monitor(active, settings, lifecycle)
-    _installed.put(active, monitor)
+    installed.put(active, monitor)
     return monitor
-
-
-class _Checker:
-    """What a run needs of rules, checks and Spark, for the session of one monitor."""
-
-    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str, streams: Streams) -> None:
-        self._spark = spark
-        self._streams = streams
-        self._settings = settings
-        self._params = settings.rules_params
-        self._product_id = product_id
-        self._table = table
-        self.describe: Callable[..., str] = describe
-
-    def load(self, source: Any) -> tuple[Rule, ...]:
-        """The rules for the run's table."""
-        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table, params=self._params)
-
-    def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
-        """The DataFrame checked, counted by what works in its session."""
-        from spark_pd.checks.checked import Checked, Samples
-        from spark_pd.checks.counting import method_of
-
-        method = method_of(getattr(df, "sparkSession", self._spark), self._settings.counting)
-        samples = Samples(self._settings.samples, self._settings.samples_columns)
-        return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
-
-    def check_stream(self, df: DataFrame, rules: Sequence[Rule], subject: Subject, source: str) -> StreamCheck:
-        """The streaming DataFrame checked, counted in each micro-batch."""
-        return self._streams.check(df, rules, table=self._table, subject=subject, rules_source=source)
-
-    def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
-        """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""
-        if not self._settings.error_table_enabled:
-            return None
-        from spark_pd.error_table.writing import write_error_table
-
-        target = written or Place(self._table)
-        place = beside(self._settings.error_table, target)
-
-        def why(error: Exception) -> str:
-            return describe(error, self._settings.exceptions)
-
-        return write_error_table(checked.failing(), place, target, run_id=run_id, at=at, describe=why)
 
 
 class Monitor:
@@ -274,7 +224,7 @@ class Monitor:
             attempt=self._attempt,
             platform=self._platform.facts,
         )
-        checker = _Checker(self._spark, self._settings, product, table, self._streams)
+        checker = Checker(self._spark, self._settings, product, table, self._streams)
         return kind(plan, checker=checker, gate=gate, guard=self._guard, records=self._records, listening=self._listening)
 
     def _must_be_installed(self) -> None:
@@ -358,34 +308,4 @@ class Monitor:
         """Take spark_pd out of the session. An open run ends as it would have; new ones are refused. No query is watched."""
         self._uninstalled = True
         self._streams.close()
-        _installed.take(self)
-
-
-class _Installed:
-    """The monitors of this process, one for each session. Another process or notebook has its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._monitors: weakref.WeakKeyDictionary[Any, Monitor] = weakref.WeakKeyDictionary()
-
-    def put(self, spark: Any, monitor: Monitor) -> None:
-        """Make it the session's monitor, in the place of another."""
-        with self._lock:
-            self._monitors[spark] = monitor
-
-    def take(self, monitor: Monitor) -> None:
-        """Forget the monitor, and with the last one what all share."""
-        with self._lock:
-            for spark in [s for s, m in self._monitors.items() if m is monitor]:
-                del self._monitors[spark]
-            if self._monitors:
-                return
-        from spark_pd.checks.counting import forget_methods
-        from spark_pd.spark.executions import release
-
-        forget_methods()
-        release()
-        release_listeners()
-
-
-_installed = _Installed()
+        installed.take(self)

@@ -1,0 +1,65 @@
+"""What one run needs of rules, checks and Spark, for the session of its monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from spark_pd.error_table.outcome import ErrorTable
+from spark_pd.error_table.place import Place, beside
+from spark_pd.model import Rule, Subject
+from spark_pd.rules import load_rules
+from spark_pd.scrub import describe
+from spark_pd.settings import Settings
+from spark_pd.streaming import Streams
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_pd.checks.checked import Checked
+    from spark_pd.streaming.checked import StreamCheck
+
+
+class Checker:
+    """Loads a run's rules, checks its DataFrame, and writes its error table."""
+
+    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str, streams: Streams) -> None:
+        self._spark = spark
+        self._streams = streams
+        self._settings = settings
+        self._params = settings.rules_params
+        self._product_id = product_id
+        self._table = table
+        self.describe: Callable[..., str] = describe
+
+    def load(self, source: Any) -> tuple[Rule, ...]:
+        """The rules for the run's table."""
+        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table, params=self._params)
+
+    def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
+        """The DataFrame checked, counted by what works in its session."""
+        from spark_pd.checks.checked import Checked, Samples
+        from spark_pd.checks.counting import method_of
+
+        method = method_of(getattr(df, "sparkSession", self._spark), self._settings.counting)
+        samples = Samples(self._settings.samples, self._settings.samples_columns)
+        return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
+
+    def check_stream(self, df: DataFrame, rules: Sequence[Rule], subject: Subject, source: str) -> StreamCheck:
+        """The streaming DataFrame checked, counted in each micro-batch."""
+        return self._streams.check(df, rules, table=self._table, subject=subject, rules_source=source)
+
+    def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
+        """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""
+        if not self._settings.error_table_enabled:
+            return None
+        from spark_pd.error_table.writing import write_error_table
+
+        target = written or Place(self._table)
+        place = beside(self._settings.error_table, target)
+
+        def why(error: Exception) -> str:
+            return describe(error, self._settings.exceptions)
+
+        return write_error_table(checked.failing(), place, target, run_id=run_id, at=at, describe=why)
