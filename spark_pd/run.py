@@ -361,6 +361,7 @@ class Run:
             told_overrun=self._told_overrun,
             attempt=self._plan.attempt,
             platform=self._plan.platform,
+            streamed=self._stream is not None,
             unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
 

@@ -156,6 +156,8 @@ def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerPolicy) -> tuple
         no_lifecycle=facts.no_lifecycle,
         stats=facts.stats,
         unknown=facts.unknown,
+        stream=facts.unchecked if facts.streamed else None,
+        endless=facts.query is not None,
         seconds=(facts.ended_at - facts.started_at).total_seconds(),
         told_overrun=facts.told_overrun,
         told_failure=policy.on.get("failure", False),

@@ -46,6 +46,10 @@ class Seen:
     stats: RunStats | None = None
     unknown: str | None = None
     """Why the counts are unknown."""
+    stream: str | None = None
+    """Of a run that only starts a stream: who judges its batches. None where it is none."""
+    endless: bool = False
+    """Whether the facts are of a streaming query's last batches: it has no end to be late for."""
     seconds: float = 0.0
     """From its start to its end."""
     told_overrun: str | None = None
@@ -138,6 +142,8 @@ def _task_failures(lifecycle: Lifecycle, limit: float) -> Conclusion:
 
 
 def _overrun(seen: Seen, limit: float | None) -> Conclusion:
+    if seen.endless:
+        return "none", "a streaming query has no end"
     if limit is None:
         return "none", "there is no limit (spark.pd.limit.overrun is not set)"
     reason = f"took {duration(seen.seconds)}, limit {duration(limit)}"
@@ -179,6 +185,8 @@ def _checked_output(stats: RunStats, unknown: str | None) -> Conclusion:
 
 
 def _unchecked_output(seen: Seen) -> Conclusion:
+    if seen.stream is not None:
+        return "none", seen.stream
     if seen.lifecycle is None:
         return "none", f"the run checked nothing, and {seen.no_lifecycle}"
     done, incomplete = seen.lifecycle.activity, seen.lifecycle.incomplete

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.alerts import alert_while_running, alerts_at_end
-from spark_pd.facts import TriggerPolicy
+from spark_pd.facts import QueryFacts, TriggerPolicy
 from spark_pd.lifecycle.attempts import Attempt
 from spark_pd.lifecycle.events import unseen
 from spark_pd.lifecycle.triggers import LIMITS, duration
@@ -199,6 +199,12 @@ def test_a_run_that_passed_and_wrote_nothing_is_told(some, outcome, reason):
     assert reason is None or found[1] == reason
     if outcome == "firing":
         assert alerts(some)["no_output"].summary == f"[prod] sales.orders {found[1]}"
+
+
+def test_a_stream_has_no_end_to_be_late_for_and_the_run_that_starts_it_writes_nothing_itself():
+    assert decided(facts(seconds=4_000, query=QueryFacts(name="q", completed=3)), "overrun", overrun=600.0)[0] == "none"
+    starts = facts(lifecycle(records_read=7), streamed=True, unchecked="monitor.watch judges its batches")
+    assert decided(starts, "no_output") == ("none", "monitor.watch judges its batches")
 
 
 @given(seconds=st.floats(0, 10**8))
