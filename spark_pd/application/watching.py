@@ -17,6 +17,7 @@ from spark_pd.dying import Guard, Markers, open_runs, told_failures
 from spark_pd.errors import SparkPdError
 from spark_pd.facts import TriggerPolicy
 from spark_pd.gates import gate_of, outbox_of
+from spark_pd.lifecycle.attempts import attempt_of, failure_severity
 from spark_pd.model import Rule, Subject
 from spark_pd.monitor import Monitor
 from spark_pd.run import RunPlan
@@ -92,6 +93,7 @@ class _NoRules:
 def without_spark(name: str, settings: Settings) -> ApplicationRun:
     """The run of an application that has no Spark session, and so tells of nothing but its failure."""
     channel, outbox = channel_of(settings, retry_throttled=not settings.rate), outbox_of(settings)
+    attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ)
     plan = RunPlan(
         table=name,
         subject=Subject(environment=settings.environment, product_id=settings.product_id, table=name),
@@ -105,13 +107,15 @@ def without_spark(name: str, settings: Settings) -> ApplicationRun:
         application_id=None,
         job_metadata=settings.job_metadata,
         links=(),
+        attempt=attempt,
     )
     guard = Guard(
         watching=settings.enabled,
         markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
         heartbeat=settings.heartbeat,
         on_signal=False,  # it is over
-        severity=settings.severity["failure"],
+        severity=failure_severity(settings.severity["failure"], attempt),
+        attempt=None if attempt is None else str(attempt),
         application=name,
         address=channel.address,
     )

@@ -162,3 +162,15 @@ def test_settings_are_judged_before_the_script_begins(ended, script) -> None:
     done = ended(*SPARK_PD, "run", "--conf", "spark.executor.memory=3g", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--conf spark.executor.memory is no setting of spark_pd" in done.stderr
+
+
+def test_a_failure_before_the_last_attempt_is_a_warning(ended, script, sandbox) -> None:
+    path = script("raise ValueError('no')")
+    for attempt, severity in ((1, "warning"), (2, "critical")):
+        tried = {"--conf": f"spark.pd.attempt={attempt}"}
+        options = [*(word for pair in tried.items() for word in pair), "--conf", "spark.pd.max_attempts=2"]
+        assert ended(*SPARK_PD, "run", *options, path).returncode == 1
+        (incident,) = sandbox.open_incidents()
+        assert incident.dedup_key == KEY
+        assert incident.severity == severity
+        assert f"attempt {attempt} of 2" in incident.summary

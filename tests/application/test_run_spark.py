@@ -56,3 +56,18 @@ def test_a_job_that_ends_well_and_stops_spark_closes_it(ended, script, session, 
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
     assert sandbox.open_incidents() == []
     assert markers(outbox_folder) == []
+
+
+def test_a_job_that_gets_over_a_failed_spark_job_is_told_where_that_is_asked_for(ended, script, session, environ, sandbox) -> None:
+    body = """
+try:
+    spark.range(1).selectExpr("raise_error('no price')").collect()
+except Exception:
+    print("went on")
+"""
+    path = script(session.replace("'spark.pd.environment'", "'spark.pd.on.job_failure': 'true', 'spark.pd.environment'") + body)
+    done = ended(*SPARK_PD, "run", path, only=environ)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    (incident,) = sandbox.open_incidents()
+    assert incident.dedup_key == "spark_pd/test/-/job.py/job_failure"
+    assert "no price" in incident.details["reason"]
