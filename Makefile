@@ -17,7 +17,7 @@ SEED ?= 7
 
 # What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
 SPARK_TESTS ?= tests/checks tests/road tests/error_table tests/stats tests/state tests/listener tests/streaming
-TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener tests/listener
+TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
 # They kill processes and send signals, so they have a pytest, and a JVM, of their own.
 ROUGH_TESTS := tests/dying tests/faults
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
