@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-EventKind = Literal["job_failed", "stage_retried", "executor_lost", "query_terminated"]
+EventKind = Literal["job_failed", "stage_retried", "executor_lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,6 @@ def _named(event: LifecycleEvent, shown: Shown) -> str:
         "job_failed": f"job {_or_unknown(event.job_id)}",
         "stage_retried": f"stage {_or_unknown(event.stage_id)}{'' if event.attempt is None else f', attempt {event.attempt}'}",
         "executor_lost": f"executor {_or_unknown(event.executor)}",
-        "query_terminated": "query",
     }[event.kind]
     site = f" ({event.call_site})" if event.call_site else ""
     cause = cause_of(event.cause, shown)

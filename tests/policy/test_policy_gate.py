@@ -41,7 +41,7 @@ class Bench:
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.box = Outbox(folder / "outbox")
-        self.store = FileStateStore(self.box.folder / "state")
+        self.store = FileStateStore(self.box.folder / "state", patience=60)
         self.sandbox = sandbox
         self.now = at(1)
 
