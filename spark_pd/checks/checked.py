@@ -57,10 +57,6 @@ class Checked:
     ) -> None:
         if not _is_dataframe(df):
             raise UsageError(f"run.check takes a Spark DataFrame, not {type(df).__module__}.{type(df).__name__}")
-        if df.isStreaming:
-            raise UsageError(
-                "run.check takes a batch DataFrame; of a stream, check each micro-batch in a run of its own inside foreachBatch"
-            )
         self._plan, whole = plans(df, rules)
         constants.warn(df, rules)
         self._df = df

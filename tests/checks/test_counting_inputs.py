@@ -11,7 +11,7 @@ from counting_world import World, assert_stats, counts_of
 from flights_data import FLIGHT_RULES, FlightRule, Oracle, Truth, mappings
 from pyspark.sql import functions as F
 
-from spark_pd import RulesError, UsageError
+from spark_pd import RulesError
 
 RULES = mappings(FLIGHT_RULES)
 EXACT, EITHER, UNKNOWN = "exact", "either", "unknown"
@@ -363,12 +363,6 @@ def test_all_bad_rules_are_named_at_once(operator, world):
     with pytest.raises(RulesError) as refused, operator.run("flights", rules=rules) as run:
         run.check(world.read())
     assert len(refused.value.mistakes) == len(BAD_RULES)
-
-
-def test_a_stream_is_refused(monitor, world):
-    stream = world.spark.readStream.schema(world.read().schema).parquet(str(world.source))
-    with pytest.raises(UsageError, match="foreachBatch"), monitor.run("flights", rules=RULES) as run:
-        run.check(stream)
 
 
 def test_the_oracle_finds_a_difference(world):
