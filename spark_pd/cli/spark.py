@@ -17,14 +17,13 @@ def ours(conf: Mapping[str, str]) -> dict[str, str]:
 
 def session_for(command: str, conf: Mapping[str, str]) -> Any:
     """A session on this machine; what of `conf` is no setting of ours is given to it. Raises UsageError, which says what it needs."""
-    try:
-        from spark_pd.spark import session
-    except ImportError:
-        raise UsageError(f"{command} reads a table with PySpark, which is not installed here: pip install 'spark-pd[spark]'") from None
     from spark_pd.scrub import one_line
+    from spark_pd.spark import session
 
     try:
         return session.local_session({name: value for name, value in conf.items() if not name.startswith(OURS)})
+    except ImportError:
+        raise UsageError(f"{command} reads a table with PySpark, which is not installed here: pip install 'spark-pd[spark]'") from None
     except Exception as error:
         what = one_line(str(error), 300)
         raise UsageError(
