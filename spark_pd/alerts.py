@@ -129,12 +129,11 @@ def _alert(
     facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertState, what: str, reason: str, rule: str | None = None
 ) -> Alert:
     subject = facts.subject
-    place = f"[{subject.environment}] {subject.table}" if subject.environment else subject.table
     return Alert(
         trigger=trigger,
         state=state,
         severity=_severity(facts, policy, trigger, rule) if state == "firing" else policy.severity[trigger],
-        summary=f"{place}{f' ({subject.scope})' if subject.scope else ''} {what}",
+        summary=f"{subject.title} {what}",
         details=_details(facts, policy, trigger, reason, rule),
         dedup_key=subject.dedup_key(trigger, rule),
         source=facts.application,

@@ -204,6 +204,12 @@ class Subject:
             parts.append(f"job={_part(self.job)}")
         return "/".join(parts)
 
+    @property
+    def title(self) -> str:
+        """What its summaries begin with: `[prod] sales.orders (2026-12-01)`, with the scope behind the table."""
+        place = f"[{self.environment}] {self.table}" if self.environment else self.table
+        return f"{place} ({self.scope})" if self.scope else place
+
     def dedup_key(self, trigger: str, rule: str | None = None) -> str:
         """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, and `/rule=has_id` behind it for a rule's own incident.
 

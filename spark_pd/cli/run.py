@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from spark_pd.cli.options import settings_options
-from spark_pd.cli.spark import OURS
 from spark_pd.errors import UsageError
+from spark_pd.settings.naming import PREFIXES
 
 
 @click.command(
@@ -37,7 +37,7 @@ def run(name: str | None, config_file: Path | None, conf: dict[str, str], script
     from spark_pd.settings import load_settings
     from spark_pd.supervise import application_name
 
-    others = sorted(one for one in conf if not one.startswith(OURS))
+    others = sorted(one for one in conf if not one.startswith(PREFIXES))
     if others:
         raise UsageError(
             f"--conf {others[0]} is no setting of spark_pd; Spark's own are for spark-submit, PYSPARK_SUBMIT_ARGS or the script to set"

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from spark_pd.errors import UsageError
-
-OURS = ("spark.pd.", "spark.expectations.", "spark.se.", "se.")
+from spark_pd.settings.naming import PREFIXES
 
 
 def ours(conf: Mapping[str, str]) -> dict[str, str]:
     """The `--conf` options that are settings of spark_pd."""
-    return {name: value for name, value in conf.items() if name.startswith(OURS)}
+    return {name: value for name, value in conf.items() if name.startswith(PREFIXES)}
 
 
 def session_for(command: str, conf: Mapping[str, str]) -> Any:
@@ -21,7 +20,7 @@ def session_for(command: str, conf: Mapping[str, str]) -> Any:
     from spark_pd.spark import session
 
     try:
-        return session.local_session({name: value for name, value in conf.items() if not name.startswith(OURS)})
+        return session.local_session({name: value for name, value in conf.items() if not name.startswith(PREFIXES)})
     except ImportError:
         raise UsageError(f"{command} reads a table with PySpark, which is not installed here: pip install 'spark-pd[spark]'") from None
     except Exception as error:

@@ -117,12 +117,11 @@ def failure(
         "application": application,
         **details,
     }
-    place = f"[{subject.environment}] {subject.table}" if subject.environment else subject.table
     return Alert(
         trigger=TRIGGER,
         state=state,
         severity=severity,
-        summary=f"{place}{f' ({subject.scope})' if subject.scope else ''} {what}",
+        summary=f"{subject.title} {what}",
         details={name: value for name, value in known.items() if value is not None},
         dedup_key=subject.dedup_key(TRIGGER),
         source=application,

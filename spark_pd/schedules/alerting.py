@@ -42,12 +42,11 @@ def _verdict(subject: Subject, finding: Finding, alert: Alert, *, switched_off: 
 def _alert(
     schedule: Schedule, subject: Subject, finding: Finding, state: AlertState, severity: Severity, what: str, now: datetime
 ) -> Alert:
-    place = f"[{subject.environment}] {subject.table}" if subject.environment else subject.table
     return Alert(
         trigger=TRIGGER,
         state=state,
         severity=severity,
-        summary=f"{place}{f' ({subject.scope})' if subject.scope else ''} {what}",
+        summary=f"{subject.title} {what}",
         details=_details(schedule, subject, finding),
         dedup_key=subject.dedup_key(TRIGGER),
         source=SOURCE,

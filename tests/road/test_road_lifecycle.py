@@ -118,6 +118,7 @@ def test_an_uninstalled_monitors_open_run_is_still_told(spark, pagerduty):
     with monitor.run("sales.orders"):
         monitor.uninstall()
         until(pagerduty.open_incidents)
+    assert [incident.class_ for incident in pagerduty.open_incidents()] == ["overrun"]
 
 
 def test_a_state_that_clusters_share_knows_of_what_was_told_while_the_run_ran(pagerduty, overrunning, tmp_path):
