@@ -54,6 +54,13 @@ def forks() -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def at_work(spark: Any, group: str) -> bool:
+    """Whether tasks of the group's jobs run. A job that is known and has none yet may fail by the stop: Spark cannot send it to executors any more."""
+    tracker = spark.sparkContext.statusTracker()
+    stages = [stage for job in tracker.getJobIdsForGroup(group) if (info := tracker.getJobInfo(job)) for stage in info.stageIds]
+    return any(info.numActiveTasks for stage in stages if (info := tracker.getStageInfo(stage)))
+
+
 def stopped_under_way(spark: Any, monitor: spark_pd.Monitor) -> spark_pd.Run:
     """The context is stopped while a job of the run is at work, and after another has failed."""
 
@@ -67,7 +74,7 @@ def stopped_under_way(spark: Any, monitor: spark_pd.Monitor) -> spark_pd.Run:
         thread = InheritableThread(target=slow)
         thread.start()
         until = time.monotonic() + 60
-        while not spark.sparkContext.statusTracker().getJobIdsForGroup("under way") and time.monotonic() < until:
+        while not at_work(spark, "under way") and time.monotonic() < until:
             time.sleep(0.01)
         spark.stop()
         thread.join()
