@@ -186,6 +186,27 @@ def two_writes(job: Job) -> None:
     rows.write.mode("overwrite").parquet(str(job.errors))
 
 
+def one_write(job: Job) -> None:
+    """By hand, with the names of the rules that fail: one write of all rows, partitioned by whether they stay."""
+    from pyspark.sql import functions as sf
+
+    target = job.out or job.errors
+    words = job.words()
+    masks = [f"mask_{n}" for n in range(len(words))]
+    rows = job.read().select("*", *[sf.expr(mask).alias(name) for name, mask in zip(masks, job.masks(), strict=True)])
+    dropped = " OR ".join(f"({name} & {drop}L) <> 0L" for name, drop in zip(masks, job.drop_masks(), strict=True))
+    names = [
+        f"if(({mask} & {1 << bit}L) <> 0L, '{rule.name}', NULL)"
+        for mask, word in zip(masks, words, strict=True)
+        for bit, rule in enumerate(word)
+    ]
+    failed = f"if({' OR '.join(f'{name} <> 0L' for name in masks)}, array_compact(array({', '.join(names)})), NULL)"
+    flagged = rows.select("*", sf.expr(failed).alias("failed_rules"), sf.expr(dropped).alias("dropped")).drop(*masks)
+    flagged.write.mode("overwrite").partitionBy("dropped").parquet(str(target))
+    if job.out is not None:
+        (job.out / "dropped=true").rename(job.errors)
+
+
 def ours(counting: str, *, values: bool = False, stats_table: bool = False, **config: Any) -> Callable[[Job], Counts]:
     """spark_pd, by its public API, with the counting named. PagerDuty is not enabled: all is decided and nothing is sent.
 
@@ -235,6 +256,7 @@ CONTENDERS: dict[str, Callable[[Job], Counts | None]] = {
     "observe_values": observe_values,
     "two_pass_values": two_pass_values,
     "two_writes": two_writes,
+    "one_write": one_write,
     "observation": ours("observation"),
     "two_pass": ours("two_pass"),
     "observe": observe,
