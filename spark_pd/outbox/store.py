@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from spark_pd.model import Address, Alert
-from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, decode, encode, line_of, parse_name
+from spark_pd.outbox.entry import Entry, EntryState, FileName, decode, encode, line_of, parse_name
 from spark_pd.outbox.files import locked, settle, write_whole
 from spark_pd.outbox.owner import this_process
 from spark_pd.outbox.places import default_folder, is_local
+from spark_pd.outbox.sealed import OtherVersion
 from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, sweep_notes, take_in_leftovers
 
 logger = logging.getLogger("spark_pd.outbox")
