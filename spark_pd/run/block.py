@@ -97,7 +97,7 @@ class Run:
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """What became of each alert; empty before the deadline of sending, or its end."""
+        """What became of each alert; empty before that is known, which takes as long as the deadline at most."""
         return self._telling.deliveries
 
     def __repr__(self) -> str:
