@@ -81,11 +81,6 @@ class Run:
         """What Spark did for the run; None where there is no listener, or it did not answer."""
 
     @property
-    def table(self) -> str:
-        """The table's name as it was given."""
-        return self._plan.table
-
-    @property
     def decisions(self) -> tuple[Decision, ...]:
         """What each trigger concluded, and why; empty before the run has its verdict."""
         return self._telling.decisions
@@ -99,6 +94,11 @@ class Run:
     def deliveries(self) -> tuple[Delivery, ...]:
         """What became of each alert; empty before that is known, which takes as long as the deadline at most."""
         return self._telling.deliveries
+
+    @property
+    def table(self) -> str:
+        """The table's name as it was given."""
+        return self._plan.table
 
     def __repr__(self) -> str:
         return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"
