@@ -1,4 +1,4 @@
-"""What is remembered of an incident between runs, and the protocol of whoever remembers it. Beside `model.py`, whose nouns it needs."""
+"""What is remembered of an incident between runs, and the protocol of whoever remembers it. Beside `model/`, whose nouns it needs."""
 
 from __future__ import annotations
 

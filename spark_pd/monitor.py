@@ -1,4 +1,4 @@
-"""The composition root: settings, counting, triggers, dispatch and channel put together for one session."""
+"""The composition root: the parts of spark_pd put together for one session, and what users ask of it."""
 
 from __future__ import annotations
 
@@ -11,30 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
 from spark_pd.checker import Checker
-from spark_pd.dying import Guard, Markers
 from spark_pd.error_table.place import Place
 from spark_pd.errors import UsageError
-from spark_pd.facts import LIFECYCLE, TriggerPolicy
 from spark_pd.gate import Gate
 from spark_pd.gates import gate_of, outbox_of
 from spark_pd.installed import installed
-from spark_pd.lifecycle.attempts import attempt_of, failure_severity
+from spark_pd.lifecycle.attempts import attempt_of
 from spark_pd.lifecycle.listening import listening_of
 from spark_pd.model import Subject, normalized_table
-from spark_pd.outbox import Outbox
-from spark_pd.pagerduty import PagerDutyChannel
+from spark_pd.parts import guard_of, policy_of, records_of, streams_of
 from spark_pd.run import Run, RunPlan
 from spark_pd.settings import Settings, load_settings, setting_names
-from spark_pd.state import place_of, state_of
-from spark_pd.streaming import ForeachBatch, StreamPlan, Streams, Watch
+from spark_pd.streaming import ForeachBatch, Watch
 from spark_pd.streaming.changes import Changes, Quiet
 from spark_pd.streaming.foreach_batch import NOT_OVER_CONNECT, Target
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
-
-    from spark_pd.record import Records
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Run)
@@ -75,75 +69,32 @@ class Monitor:
 
         self._spark = spark
         self._settings = settings
-        self._policy = TriggerPolicy(
-            on=settings.on,
-            severity=settings.severity,
-            error_drop_threshold=settings.error_drop_threshold,
-            warning_threshold=settings.warning_threshold,
-            by_priority=settings.by_priority,
-            page_on_unknown=settings.on_unknown == "page",
-            changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
-            limit=settings.limit,
-            exceptions=settings.exceptions,
-        )
+        self._policy = policy_of(settings)
         self._application = session.application_name(spark)
         self._application_id = session.application_id(spark)
         self._platform = platform_of(spark)
         self._attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=self._platform.attempt)
         channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
         self._gate = gate_of(settings, channel, outbox)
-        self._records = self._recorded(channel, outbox)
-        self._streams = self._streaming(channel, outbox)
-        self._guard = Guard(
-            watching=settings.enabled,
-            markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
-            heartbeat=settings.heartbeat,
-            on_signal=settings.on_signal,
-            severity=failure_severity(settings.severity["failure"], self._attempt),
-            attempt=None if self._attempt is None else str(self._attempt),
+        self._records = records_of(spark, settings, channel, outbox)
+        self._streams = streams_of(
+            spark,
+            settings,
+            channel,
+            outbox,
+            policy=self._policy,
+            gate=self._gate,
             application=self._application,
             application_id=self._application_id,
-            address=channel.address,
+            links=self._platform.links,
+        )
+        self._guard = guard_of(
+            settings, channel, outbox, application=self._application, application_id=self._application_id, attempt=self._attempt
         )
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
         self._listening = listening_of(spark, lifecycle)
-
-    def _recorded(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Records | None:
-        """The stats table and what is beside it, where there is one."""
-        settings = self._settings
-        if settings.stats_table is None:
-            return None
-        from spark_pd.record import Records
-
-        return Records.of(
-            self._spark,
-            settings.stats_table,
-            format=settings.stats_format,
-            place=place_of(channel.address()) if settings.enabled else None,
-            local=None if outbox is None else state_of(outbox, channel.address),
-            most=settings.history_runs,
-            least=settings.history_min_runs,
-        )
-
-    def _streaming(self, channel: PagerDutyChannel, outbox: Outbox | None) -> Streams:
-        """What watches queries: with the runs' policy and gate, and windows beside the outbox."""
-        settings = self._settings
-        plan = StreamPlan(
-            environment=settings.environment,
-            product_id=settings.product_id,
-            policy=self._policy,
-            batches=settings.stream_batches,
-            exceptions=settings.exceptions,
-            deadline=settings.deadline,
-            application=self._application,
-            application_id=self._application_id,
-            job_metadata=settings.job_metadata,
-            links=self._platform.links,
-        )
-        folder = None if outbox is None else outbox.folder
-        return Streams(self._spark, plan, self._gate, outbox=folder, place=lambda: place_of(channel.address()))
 
     @property
     def settings(self) -> Settings:

@@ -92,7 +92,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
             claim.done()
         return
     from spark_pd.cli.channel import channel_of, limits_of
-    from spark_pd.cli.outbox import Routes
+    from spark_pd.cli.routes import Routes
     from spark_pd.dispatch import Pace
     from spark_pd.outbox import Outbox, Route, open_outbox
 

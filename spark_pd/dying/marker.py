@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from spark_pd.dying.process import Process
 from spark_pd.model import Address, Alert, Severity, Subject
+from spark_pd.outbox.sealed import optional
 
 VERSION = 1
 TRIGGER = "failure"
@@ -71,7 +72,7 @@ def decode(data: bytes) -> Marker:
             heartbeat=float(fields["heartbeat"]),
             process=Process(**fields["process"]),
             address=Address(**_texts(fields["address"])),
-            attempt=_text(fields.get("attempt")),
+            attempt=optional(fields.get("attempt")),
         )
         if not isinstance(marker.process.pid, int) or not isinstance(marker.run_id, str) or marker.started_at.tzinfo is None:
             raise ValueError
@@ -131,13 +132,5 @@ def failure(
     )
 
 
-def _text(value: Any) -> str | None:
-    if not isinstance(value, str | None):
-        raise TypeError
-    return value
-
-
 def _texts(fields: Mapping[str, Any]) -> dict[str, Any]:
-    if not all(value is None or isinstance(value, str) for value in fields.values()):
-        raise TypeError
-    return dict(fields)
+    return {name: optional(value) for name, value in fields.items()}

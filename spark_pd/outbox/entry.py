@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
 
 from spark_pd.model import Address, Alert, AlertState, Link, Severity
+from spark_pd.outbox.sealed import compact, optional, seal, text, unseal
 from spark_pd.pagerduty.plain import plain
 
 EntryState: TypeAlias = Literal["queued", "dead"]
@@ -60,10 +60,6 @@ class Entry:
         return mine.reference is not None and mine.reference == its.reference
 
 
-class OtherVersion(ValueError):
-    """A file that is whole, and not for us to read."""
-
-
 @dataclass(frozen=True, slots=True)
 class FileName:
     """What a file's name tells without opening it."""
@@ -95,29 +91,16 @@ def incident_line(channel: str, dedup_key: str) -> str:
 
 def encode(entry: Entry) -> bytes:
     """The entry as its file holds it. Never raises for what is in the details: what JSON has no word for becomes its text."""
-    body = _json(_fields(entry, plain(dict(entry.alert.details))))
-    if len(body) > _LARGEST:
-        body = _json(_fields(entry, {"cut": f"the details had {len(body)} bytes, so the outbox did not keep them"}))
-    return _json({"sha256": _digest(body), "entry": json.loads(body)}).encode("ascii") + b"\n"
+    fields = _fields(entry, plain(dict(entry.alert.details)))
+    size = len(compact(fields))
+    if size > _LARGEST:
+        fields = _fields(entry, {"cut": f"the details had {size} bytes, so the outbox did not keep them"})
+    return seal("entry", fields)
 
 
 def decode(data: bytes) -> Entry:
     """The entry that `encode` wrote. Raises ValueError for everything else, saying what is wrong without quoting it."""
-    try:
-        outer = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ValueError("it is no whole JSON") from None
-    if not isinstance(outer, dict) or not isinstance(outer.get("entry"), dict):
-        raise ValueError("it is JSON of another shape")
-    fields: dict[str, Any] = outer["entry"]
-    if outer.get("sha256") != _digest(_json(fields)):
-        raise ValueError("its checksum is not that of its content")
-    if fields.get("version") != VERSION:
-        raise OtherVersion("another version of spark_pd wrote it")
-    try:
-        return _entry(fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"a field is missing or of another kind ({type(error).__name__})") from None
+    return unseal("entry", data, version=VERSION, read=_entry)
 
 
 def _fields(entry: Entry, details: object) -> dict[str, Any]:
@@ -158,50 +141,31 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     if not isinstance(alert["details"], dict) or not isinstance(fields["stamp"], int) or not 0 <= fields["stamp"] < 10**20:
         raise TypeError
     entry = Entry(
-        id=_text(fields["id"]),
+        id=text(fields["id"]),
         stamp=fields["stamp"],
-        owner=_text(fields["owner"]),
+        owner=text(fields["owner"]),
         address=Address(
-            channel=_text(address["channel"]),
-            endpoint=_text(address["endpoint"]),
-            reference=_optional(address["reference"]),
-            fingerprint=_optional(address["fingerprint"]),
+            channel=text(address["channel"]),
+            endpoint=text(address["endpoint"]),
+            reference=optional(address["reference"]),
+            fingerprint=optional(address["fingerprint"]),
         ),
         alert=Alert(
-            trigger=_text(alert["trigger"]),
+            trigger=text(alert["trigger"]),
             state=alert["state"],
             severity=alert["severity"],
-            summary=_text(alert["summary"]),
+            summary=text(alert["summary"]),
             details=alert["details"],
-            dedup_key=_text(alert["dedup_key"]),
-            source=_text(alert["source"]),
-            component=_text(alert["component"]),
-            group=_optional(alert["group"]),
+            dedup_key=text(alert["dedup_key"]),
+            source=text(alert["source"]),
+            component=text(alert["component"]),
+            group=optional(alert["group"]),
             at=datetime.fromisoformat(alert["at"]),
-            links=tuple(Link(_text(href), _text(text)) for href, text in alert["links"]),
+            links=tuple(Link(text(href), text(shown)) for href, shown in alert["links"]),
             change=alert.get("change") is True,
-            rule=_optional(alert.get("rule")),
+            rule=optional(alert.get("rule")),
         ),
     )
     if parse_name(entry.name) is None:
         raise ValueError
     return entry
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _optional(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _json(value: object) -> str:
-    # ASCII alone: a lone surrogate in a name comes back as it was.
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
-
-
-def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode("ascii")).hexdigest()

@@ -11,7 +11,6 @@ limits/ and storms/ beside them are dispatch's: what went out lately, and the me
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -20,14 +19,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
 
 from spark_pd.model import Address, Alert
-from spark_pd.outbox.entry import Entry, EntryState, FileName, OtherVersion, decode, encode, line_of, parse_name
+from spark_pd.outbox.entry import Entry, EntryState, FileName, decode, encode, line_of, parse_name
 from spark_pd.outbox.files import locked, settle, write_whole
+from spark_pd.outbox.notes import Notes
 from spark_pd.outbox.owner import this_process
 from spark_pd.outbox.places import default_folder, is_local
-from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, sweep_notes, take_in_leftovers
+from spark_pd.outbox.sealed import OtherVersion
+from spark_pd.outbox.upkeep import is_old, keep_few, logged, said, set_aside, take_in_leftovers
 
 logger = logging.getLogger("spark_pd.outbox")
 
@@ -58,8 +58,9 @@ class Outbox:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.folder = folder
-        self._queue, self._dead, self._notes = folder / "queue", folder / "dead", folder / "notes"
+        self._queue, self._dead = folder / "queue", folder / "dead"
         self._corrupt, self._locks = folder / "corrupt", folder / "locks"
+        self._notes = Notes(folder / "notes")
         self._ttl = ttl
         self._most_files, self._most_bytes, self._most_dead = most_files, most_bytes, most_dead
         self._clock = clock
@@ -123,20 +124,20 @@ class Outbox:
         if self.holds(entry) != "queued":
             return
         with logged("the reason why an alert waits was not written down"):
-            self._write_note(entry, reason, fingerprint)
+            self._notes.write(entry, reason, fingerprint)
 
     def bury(self, entry: Entry, reason: str, *, fingerprint: str | None = None) -> None:
         """Make a dead letter of an alert: nobody tries it again by himself."""
         with logged("a dead letter could not be put aside"):
-            self._write_note(replace(entry, state="dead"), reason, fingerprint)
+            self._notes.write(replace(entry, state="dead"), reason, fingerprint)
             (self._queue / entry.name).replace(self._dead / entry.name)
             settle(self._dead)
-        keep_few(self._dead, self._most_dead, notes=self._notes)
+        keep_few(self._dead, self._most_dead, notes=self._notes.folder)
 
     def revive(self, entry: Entry) -> bool:
         """Have a dead letter wait again, as somebody asked for. Whether that could be done."""
         with logged("a dead letter could not be put back"):
-            self._write_note(replace(entry, state="queued", revived=True), entry.reason or "", None)
+            self._notes.write(replace(entry, state="queued", revived=True), entry.reason or "", None)
             (self._dead / entry.name).replace(self._queue / entry.name)
             settle(self._queue)
             return True
@@ -154,7 +155,7 @@ class Outbox:
         """The alerts that wait, of one line or all, in order. What is no alert is set aside, what is too old becomes a dead letter."""
         take_in_leftovers(self._queue, line)
         if line is None:
-            sweep_notes(self._notes, self._queue, self._dead)
+            self._notes.sweep(self._queue, self._dead)
         found = self._read(self._queue, "queued", line)
         young = []
         for entry in found:
@@ -210,7 +211,7 @@ class Outbox:
         if not self._queue.is_dir():
             # Only the owner: what alerts tell is not for everybody on the machine. A folder that was there stays as it is.
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self._queue, self._dead, self._notes, self._corrupt, self._locks):
+        for folder in (self._queue, self._dead, self._notes.folder, self._corrupt, self._locks):
             folder.mkdir(exist_ok=True)
 
     def _names(self, folder: Path, line: str | None = None) -> list[FileName]:
@@ -249,7 +250,7 @@ class Outbox:
             if line is None or name.line == line:
                 entry = self._open(folder / name.name)
                 if entry is not None:
-                    found.append(self._with_note(replace(entry, state=state)))
+                    found.append(self._notes.noted(replace(entry, state=state)))
         return found
 
     def _open(self, path: Path) -> Entry | None:
@@ -272,35 +273,13 @@ class Outbox:
             return None
         return entry
 
-    def _with_note(self, entry: Entry) -> Entry:
-        note: Any = None
-        with suppress(OSError, ValueError, RecursionError):
-            note = json.loads(self._note_of(entry).read_bytes())
-        if not isinstance(note, dict) or not isinstance(note.get("reason"), str):
-            return entry
-        found, address = note.get("fingerprint"), entry.address
-        if isinstance(found, str):
-            address = replace(address, fingerprint=found)
-        return replace(entry, reason=note["reason"], address=address, revived=note.get("revived") is True)
-
-    def _write_note(self, entry: Entry, reason: str, fingerprint: str | None) -> None:
-        known = fingerprint or entry.address.fingerprint
-        data = json.dumps({"reason": reason, "fingerprint": known, "revived": entry.revived, "at": time.time()}).encode("ascii")
-        write_whole(self._note_of(entry), data, aside=f".{uuid.uuid4().hex[:8]}")
-
-    def _note_of(self, entry: Entry) -> Path:
-        # A dead letter has one of its own: who tried it when it was buried is not to write over the reason.
-        return self._notes / f"{entry.id}{'.dead' if entry.state == 'dead' else ''}.json"
-
     def _remove(self, entry: Entry, otherwise: str) -> bool:
         removed = False
         with logged(f"an alert could not be taken out of the outbox ({otherwise})"):
             for folder in (self._queue, self._dead):
                 (folder / entry.name).unlink(missing_ok=True)
             removed = True
-        with suppress(OSError):
-            for state in get_args(EntryState):
-                self._note_of(replace(entry, state=state)).unlink(missing_ok=True)
+        self._notes.forget(entry)
         return removed
 
 

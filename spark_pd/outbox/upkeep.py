@@ -75,16 +75,6 @@ def take_in_leftovers(queue: Path, line: str | None = None) -> None:
                 path.replace(queue / name)
 
 
-def sweep_notes(notes: Path, *homes: Path) -> None:
-    """Remove notes of alerts that are in none of these folders any more: who wrote them was killed, or was late."""
-    with suppress(OSError):
-        files = list(notes.iterdir())
-        known = {name.id for home in homes for path in home.iterdir() if (name := parse_name(path.name)) is not None} if files else set()
-        for path in files:
-            if path.name.lstrip(".").partition(".")[0] not in known and is_old(path):
-                path.unlink(missing_ok=True)
-
-
 def keep_few(folder: Path, most: int, *, notes: Path | None = None) -> None:
     """Remove the oldest files of a folder beyond so many, and their notes."""
     with suppress(OSError):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from spark_pd.spark import java
-
-_log = logging.getLogger("spark_pd.spark")
-
-DRAIN_MILLIS = 2_000
-"""How long a run's end waits for the listener to have seen all events; a queue holds some milliseconds' worth."""
+from spark_pd.spark.attached import DRAIN_MILLIS, Attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ def _execution(line: str) -> Execution:
 
 
 class Executions:
-    """The listener of one SparkContext, put there by this process and removed by it alone."""
+    """The listener of one SparkContext."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._java: Any = java.construct(
@@ -92,31 +86,10 @@ def _scala_context(spark: SparkSession) -> Any:
     return context._jsc.sc()
 
 
-class _Shared:
-    """One listener for each SparkContext of this process, made at first need. A new context gets a new one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._of: tuple[Any, Executions] | None = None
-
-    def get(self, spark: SparkSession) -> Executions:
-        """The listener of the session's context."""
-        with self._lock:
-            if self._of is None or self._of[0] is not spark.sparkContext:
-                self._of = (spark.sparkContext, Executions(spark))
-            return self._of[1]
-
-    def release(self) -> None:
-        """Remove the listener, where there is one."""
-        with self._lock:
-            held, self._of = self._of, None
-        if held is not None:
-            try:
-                held[1].remove()
-            except Exception as error:
-                _log.debug("the listener's context is gone already: %s", type(error).__name__)
+_attached = Attached(Executions.remove)
+release = _attached.release
 
 
-_shared = _Shared()
-executions = _shared.get
-release = _shared.release
+def executions(spark: SparkSession) -> Executions:
+    """The listener of the session's context, attached where it is not yet."""
+    return _attached.get(spark.sparkContext, lambda: Executions(spark))

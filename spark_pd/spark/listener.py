@@ -12,14 +12,13 @@ from py4j.clientserver import ClientServer
 from pyspark.sql import SparkSession
 
 from spark_pd.spark import java
+from spark_pd.spark.attached import DRAIN_MILLIS, Attached
 from spark_pd.spark.session import is_connect
 
 _log = logging.getLogger("spark_pd.spark")
 
 TAKE_MILLIS = 1_000
 """How long the thread waits in the JVM for the next event. Where Python ends meanwhile, the JVM notices no later than that."""
-DRAIN_MILLIS = 2_000
-"""How long a run's end waits for the listener to have seen all events; a queue holds some milliseconds' worth."""
 
 
 class Unavailable(Exception):
@@ -27,7 +26,7 @@ class Unavailable(Exception):
 
 
 class Listener:
-    """The listener of one SparkContext, put there by this process and removed by it alone. It raises what py4j does."""
+    """The listener of one SparkContext. It raises what py4j does."""
 
     def __init__(self, spark: SparkSession, heard: Callable[[str], None]) -> None:
         """Compile and attach it. `heard` is called with each rare event, as JSON, in a thread of the listener's own."""
@@ -79,39 +78,30 @@ def _hear(listener: Any, heard: Callable[[str], None]) -> None:
                 _log.warning("an event of Spark's could not be told: %s", type(error).__name__)
 
 
-class _Shared:
-    """One listener for each SparkContext of this process. A new context gets a new one."""
+def listener_of(spark: Any, heard: Callable[[str], None]) -> Listener:
+    """The listener of the session's context, attached where it is not yet. Raises Unavailable; what failed is not tried again."""
+    if is_connect(spark):
+        raise Unavailable("Spark Connect does not let its client listen to the JVM")
+    context = spark.sparkContext
+    if not isinstance(context._gateway, ClientServer):
+        raise Unavailable("PYSPARK_PIN_THREAD=false gives a Python thread no thread of the JVM, so a job cannot be told to be a run's")
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._of: tuple[Any, Listener | str] | None = None
+    def attach() -> Listener | str:
+        """The listener, or why there is none."""
+        try:
+            return Listener(spark, heard)
+        except Exception as error:
+            return _why(error)
 
-    def get(self, spark: Any, heard: Callable[[str], None]) -> Listener:
-        """The listener of the session's context, attached where it is not yet. Raises Unavailable; what failed is not tried again."""
-        if is_connect(spark):
-            raise Unavailable("Spark Connect does not let its client listen to the JVM")
-        context = spark.sparkContext
-        if not isinstance(context._gateway, ClientServer):
-            raise Unavailable("PYSPARK_PIN_THREAD=false gives a Python thread no thread of the JVM, so a job cannot be told to be a run's")
-        with self._lock:
-            if self._of is None or self._of[0] is not context:
-                try:
-                    self._of = context, Listener(spark, heard)
-                except Exception as error:
-                    self._of = context, _why(error)
-            if isinstance(self._of[1], str):
-                raise Unavailable(self._of[1])
-            return self._of[1]
+    found = _attached.get(context, attach)
+    if isinstance(found, str):
+        raise Unavailable(found)
+    return found
 
-    def release(self) -> None:
-        """Remove the listener, where there is one."""
-        with self._lock:
-            held, self._of = self._of, None
-        if held is not None and isinstance(held[1], Listener):
-            try:
-                held[1].remove()
-            except Exception as error:
-                _log.debug("the listener's context is gone already: %s", type(error).__name__)
+
+def _remove(found: Listener | str) -> None:
+    if isinstance(found, Listener):
+        found.remove()
 
 
 def _why(error: Exception) -> str:
@@ -120,6 +110,5 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-_shared = _Shared()
-listener_of = _shared.get
-release_listener = _shared.release
+_attached = Attached(_remove)
+release_listener = _attached.release

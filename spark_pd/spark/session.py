@@ -10,8 +10,6 @@ from typing import Any
 from spark_pd.errors import UsageError
 from spark_pd.model import Link
 
-SETTING_PREFIXES = ("spark.pd.", "spark.expectations.", "spark.se.", "se.")
-
 
 def is_connect(spark: Any) -> bool:
     """Whether this is a session of Spark Connect: then there is no JVM to reach."""
@@ -52,7 +50,7 @@ def local_session(conf: Mapping[str, str]) -> Any:
 
 
 def settings_of(spark: Any, names: Iterable[str]) -> dict[str, str]:
-    """The session's settings that may be ours, by name.
+    """The session's configuration by name: which of it is ours is for its reader to say.
 
     Where Spark does not list its configuration (a shared cluster, serverless), it is asked for each of `names`; what it refuses to tell is
     left out, and install goes on with the rest.
@@ -64,7 +62,7 @@ def settings_of(spark: Any, names: Iterable[str]) -> dict[str, str]:
         for name in names:
             with suppress(Exception):
                 found[name] = spark.conf.get(name, None)
-    return {name: value for name, value in found.items() if value is not None and name.startswith(SETTING_PREFIXES)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _pairs(scala_map: Any) -> list[Any]:

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
 
 from spark_pd.memory import Memory
 from spark_pd.model import Outcome, Severity
+from spark_pd.outbox.sealed import optional, seal, text, unseal
 
 VERSION = 1
 
 
-class OtherVersion(ValueError):
-    """A file that is whole, and not for us to read or change."""
-
-
 def encode(memories: Mapping[str, Memory]) -> bytes:
     """The memories as their file holds them."""
-    content = {"version": VERSION, "incidents": {key: _fields(memory) for key, memory in memories.items()}}
-    return _json({"sha256": _digest(content), "state": content}).encode("ascii") + b"\n"
+    return seal("state", {"version": VERSION, "incidents": {key: _fields(memory) for key, memory in memories.items()}})
 
 
 def decode(data: bytes) -> dict[str, Memory]:
     """What `encode` wrote, by dedup key. Raises ValueError for everything else, OtherVersion for what another version wrote."""
-    try:
-        outer = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ValueError("it is no whole JSON") from None
-    if not isinstance(outer, dict) or not isinstance(outer.get("state"), dict):
-        raise ValueError("it is JSON of another shape")
-    content: dict[str, Any] = outer["state"]
-    if outer.get("sha256") != _digest(content):
-        raise ValueError("its checksum is not that of its content")
-    if content.get("version") != VERSION:
-        raise OtherVersion("another version of spark_pd wrote it")
-    try:
-        return {key: _memory(key, fields) for key, fields in content["incidents"].items()}
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise ValueError(f"a field is missing or of another kind ({type(error).__name__})") from None
+    return unseal("state", data, version=VERSION, read=_memories)
+
+
+def _memories(content: Mapping[str, Any]) -> dict[str, Memory]:
+    return {key: _memory(key, fields) for key, fields in content["incidents"].items()}
 
 
 def _fields(memory: Memory) -> dict[str, Any]:
@@ -71,7 +55,7 @@ def _memory(key: str, fields: Mapping[str, Any]) -> Memory:
         bad_runs=_count(fields["bad_runs"]),
         unknown_runs=_count(fields["unknown_runs"]),
         failing=_names(fields["failing"]),
-        rules_source=None if fields["rules_source"] is None else _text(fields["rules_source"]),
+        rules_source=optional(fields["rules_source"]),
         absent=_names(fields["absent"]),
         open_since=_time(fields["open_since"]),
         paged_at=_time(fields["paged_at"]),
@@ -89,7 +73,7 @@ def _told(at: datetime | None) -> str | None:
 def _time(value: object) -> datetime | None:
     if value is None:
         return None
-    at = datetime.fromisoformat(_text(value))
+    at = datetime.fromisoformat(text(value))
     if at.utcoffset() is None:
         raise ValueError
     return at
@@ -104,19 +88,4 @@ def _count(value: object) -> int:
 def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError
-    return tuple(_text(each) for each in value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _json(value: object) -> str:
-    # ASCII alone: a lone surrogate in a name comes back as it was.
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(_json(content).encode("ascii")).hexdigest()
+    return tuple(text(each) for each in value)

@@ -23,8 +23,9 @@ from spark_pd.model import DEDUP_KEY_LIMIT, Address
 from spark_pd.outbox import Outbox
 from spark_pd.outbox.files import locked, write_whole
 from spark_pd.outbox.places import is_local
+from spark_pd.outbox.sealed import OtherVersion
 from spark_pd.outbox.upkeep import is_old, keep_few, logged, said
-from spark_pd.state.codec import OtherVersion, decode, encode
+from spark_pd.state.codec import decode, encode
 from spark_pd.state.upkeep import prune_in_background
 
 logger = logging.getLogger("spark_pd.state")

@@ -22,7 +22,7 @@ from tests.faults.scenario import Disk, Kill
 
 _FILE_STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.scandir")
 _OTHER_STEPS = ("fcntl.flock", "socket.connect", "socket.sendto")
-_OURS = tuple(str(Path("spark_pd") / part) for part in ("outbox", "dispatch", "pagerduty", "run.py"))
+_OURS = tuple(str(Path("spark_pd") / part) for part in ("outbox", "dispatch", "pagerduty", "run"))
 _HALF = 300  # bytes; an entry has more
 _REAL_TIME, _REAL_TIME_NS, _REAL_FSYNC, _REAL_ACCESS = time.time, time.time_ns, os.fsync, os.access
 

@@ -55,7 +55,7 @@ def forks() -> int:
 
 
 def at_work(spark: Any, group: str) -> bool:
-    """Whether tasks of the group's jobs run. A job that is known and has none yet may fail by the stop: Spark cannot send it to executors any more."""
+    """Whether tasks of the group's jobs run. A job that has none yet may fail by the stop: Spark cannot send it to executors any more."""
     tracker = spark.sparkContext.statusTracker()
     stages = [stage for job in tracker.getJobIdsForGroup(group) if (info := tracker.getJobInfo(job)) for stage in info.stageIds]
     return any(info.numActiveTasks for stage in stages if (info := tracker.getStageInfo(stage)))

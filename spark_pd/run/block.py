@@ -1,66 +1,44 @@
-"""One guarded execution for one table: check the data, write it, and tell who must know what became of it."""
+"""The block of a run: what it checks and writes, and the one moment in which the run has its verdict, however the block ends."""
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from spark_pd.alerts import alert_while_running, alerts_at_end, alerts_at_start
 from spark_pd.dying import TERMINATED, Guard, status_of
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
-from spark_pd.errors import DeliveryError, RuleFailed, UsageError
-from spark_pd.facts import RunFacts, TriggerPolicy
-from spark_pd.lifecycle.attempts import Attempt
+from spark_pd.errors import RuleFailed, UsageError
+from spark_pd.facts import RunFacts
 from spark_pd.lifecycle.events import Lifecycle, unseen
 from spark_pd.lifecycle.listening import Listening
 from spark_pd.lifecycle.overrun import Overrun
-from spark_pd.lifecycle.triggers import OVERRUN, duration
-from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus, Subject
-from spark_pd.policy import Verdict, verdicts_at_end, verdicts_at_start
-from spark_pd.rules import source_of
+from spark_pd.lifecycle.triggers import OVERRUN
+from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus
+from spark_pd.run.judging import judged, stats_of, stopped_by
+from spark_pd.run.plan import RunPlan
+from spark_pd.run.telling import Telling
+from spark_pd.run.writing import write
 from spark_pd.stats import Ended
-from spark_pd.triggers import decide, named
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_pd.checks.checked import Checked, Found
-    from spark_pd.gate import Gate, Passage
+    from spark_pd.gate import Gate
     from spark_pd.record import Records, RunRecord
     from spark_pd.streaming.changes import Quiet
     from spark_pd.streaming.checked import StreamCheck
 
 _log = logging.getLogger("spark_pd.run")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPlan:
-    """All that a run is given when it is made; none of it changes, and no two runs share more than this."""
-
-    table: str
-    subject: Subject
-    previous: Subject | None
-    rules: Any
-    policy: TriggerPolicy
-    exceptions: str
-    deadline: float
-    strict: bool
-    application: str
-    application_id: str | None
-    job_metadata: str | None
-    links: tuple[Any, ...]
-    attempt: Attempt | None = None
-    platform: Mapping[str, str] = field(default_factory=dict)
 
 
 class Run:
@@ -80,7 +58,6 @@ class Run:
         self._plan = plan
         self._checker = checker
         self._record: RunRecord | None = None if records is None else records.of_run(plan.subject, self.run_id)
-        self._gate = gate if self._record is None or self._record.state is None else gate.remembering(self._record.state)
         self._ended: Ended | None = None
         self._guard = guard or Guard()
         self._lifecycle = (listening or Listening(why_not="there is no Spark listener")).of_run(self.run_id)
@@ -93,19 +70,30 @@ class Run:
         self._written = False
         self.target: Place | None = None
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
-        self._passages: list[Passage] = []
         self._started_at = self._ended_at = _now()
+        self._telling = Telling(plan, gate, None if self._record is None else self._record.state, self._started_at)
         self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._tell_overrun)
         self._told_overrun: str | None = None
-        self._order = functools.cache(lambda: self._gate.begin(plan.subject, plan.policy.on, self._started_at))
         self.stats: RunStats | None = None
-        self.decisions: tuple[Decision, ...] = ()
-        self.alerts: tuple[Alert, ...] = ()
-        self.deliveries: tuple[Delivery, ...] = ()
         self.error_table: ErrorTable | None = None
         """What became of the error table; None where it is switched off, or nothing was checked."""
         self.lifecycle: Lifecycle | None = None
         """What Spark did for the run; None where there is no listener, or it did not answer."""
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What each trigger concluded, and why; empty before the run has its verdict."""
+        return self._telling.decisions
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What the run had to tell, sent or withheld, in that order."""
+        return self._telling.alerts
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What became of each alert; empty before that is known, which takes as long as the deadline at most."""
+        return self._telling.deliveries
 
     @property
     def table(self) -> str:
@@ -125,11 +113,10 @@ class Run:
         self._lifecycle.begin()
         if self._record is not None:
             self._record.begin()
-        if self._record is None or self._record.state is None:
-            self._order()  # a state in a table is read in the background, as it is now
+        self._telling.begin(self._started_at)
         self._process = os.getpid()
         with self._guard.held():
-            self._guard.opened(self, self._plan.subject, self._started_at, self._tell_dead)
+            self._guard.opened(self, self._plan.subject, self._started_at, self._telling.dead)
         try:
             self._rules = self._checker.load(self._plan.rules)
         except BaseException as error:
@@ -137,9 +124,7 @@ class Run:
             self.__exit__(type(error), error, error.__traceback__)
             raise
         with self._guard.held():
-            facts = self._facts("passed", None, None, ())
-            alerts = alerts_at_start(facts, self._plan.policy)
-            self._send(verdicts_at_start(facts, alerts, self._order()) if alerts else ())
+            self._telling.start(self._facts("passed", None, None, ()))
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
 
@@ -156,12 +141,12 @@ class Run:
         if self._checked is not None or self._stream is not None:
             raise UsageError(f"the run of {self.table} has checked a DataFrame already; make one run for each table that is written")
         if getattr(df, "isStreaming", False) is True:
-            self._stream = self._checker.check_stream(df, self._rules, self._plan.subject, source_of(self._plan.rules))
+            self._stream = self._checker.check_stream(df, self._rules, self._plan.subject, self._plan.rules_source)
             stream: DataFrame = self._stream.df
             return stream
         self._checked = checked = self._checker.check(df, self._rules)
         if checked.failed:
-            failure = RuleFailed(_stopped_by(self.table, checked.failed), checked.failed)
+            failure = RuleFailed(stopped_by(self.table, checked.failed), checked.failed)
             with self._guard.held():
                 if self._unjudged.acquire(blocking=False):
                     self._judge("failed", failure)
@@ -186,26 +171,18 @@ class Run:
         """Write what `check` gave, or what was made from it, to the run's table or another: a name is a table's, a path a folder's."""
         self._must_be_open("write")
         target = self._plan.table if table is None else table
-        writer = df.write.mode(mode).options(**dict(options or {}))
-        if format is not None:
-            writer = writer.format(format)
-        if partition_by:
-            writer = writer.partitionBy(*([partition_by] if isinstance(partition_by, str) else partition_by))
-        if isinstance(target, Path) or "/" in target:
-            writer.save(str(target))
-        else:
-            writer.saveAsTable(target)
+        place = write(df, target, mode=mode, format=format, partition_by=partition_by, options=options)
         self._written = True
-        self.target = self.target or Place(f"./{target}" if isinstance(target, Path) and "/" not in str(target) else str(target), format)
+        self.target = self.target or place
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._state == "ended" or self._process != os.getpid():
             return  # a forked child's copy is not the run
-        judged = self._state == "judged"
+        stopped = self._state == "judged"
         with self._guard.held():
             late = self._end(error)
         try:
-            if not judged and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
+            if not stopped and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
                 self._write_error_table()
         finally:
             self._lifecycle.end()
@@ -215,14 +192,7 @@ class Run:
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
-            # With deadline 0 the outbox is where alerts are meant to go.
-            bad = ("failed", "dead", "queued") if self._plan.deadline else ("failed", "dead")
-            undelivered = [d for d in self.deliveries if d.status in bad]
-            if undelivered:
-                raise DeliveryError(
-                    f"{len(undelivered)} of {len(self.deliveries)} alerts of {self.table} were not delivered: {undelivered[0].reason}",
-                    undelivered,
-                )
+            self._telling.insist()
 
     def _end(self, error: BaseException | None) -> RuleFailed | None:
         try:
@@ -258,7 +228,7 @@ class Run:
         if self._record is not None:
             self._record.give_up(why)
         if self._checked is not None:
-            self.stats = self._counted(self._checked.unknown(why), status)
+            self.stats = self._counted(self._checked, self._checked.unknown(why), status)
         self._ended_at = _now()
         self._decide(replace(self._facts(status, why, why, ()), lifecycle=unseen(why)))
         return True
@@ -273,23 +243,13 @@ class Run:
         """Settle stats, decisions and alerts, once. Returns the failure of a `fail` rule that came to light only in the write."""
         self._state = "judged"
         self._told_overrun = self._overrun.end()
-        late: RuleFailed | None = None
-        failed: tuple[RuleResult, ...] = error.rules if isinstance(error, RuleFailed) and status == "failed" else ()
-        unknown: str | None = None
-        if self._checked is not None:
-            found = self._checked.found(written=self._written)
-            unknown = found.unknown
-            if status == "passed" and found.unknown is not None:
-                status = "unknown"
-                _log.warning("%s: the counts of this run are unknown: %s", self.table, unknown)
-            broken = tuple(r for r in found.rules if r.action_if_failed == "fail" and r.status == "failed")
-            if status == "passed" and broken:
-                # the input changed between the look before the write and the write itself
-                status, failed = "failed", broken
-                error = late = RuleFailed(
-                    f"{_stopped_by(self.table, broken)}; the data had been written already: its input is not deterministic", broken
-                )
-            self.stats = self._counted(found, status)
+        found = None if self._checked is None else self._checked.found(written=self._written)
+        end = judged(self.table, status, error, found)
+        status, error = end.status, end.error
+        if status == "unknown":
+            _log.warning("%s: the counts of this run are unknown: %s", self.table, end.unknown)
+        if self._checked is not None and found is not None:
+            self.stats = self._counted(self._checked, found, status)
         if self._stream is not None and status == "passed" and not self._stream.watched:
             _log.warning("%s: run.check was given a stream that nobody watches: call monitor.watch(query) with its query", self.table)
         self._ended_at = _now()
@@ -297,12 +257,12 @@ class Run:
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
         self.lifecycle, without = self._lifecycle.told()
-        facts = replace(self._facts(status, unknown, failure, failed), lifecycle=self.lifecycle, no_lifecycle=without)
+        facts = replace(self._facts(status, end.unknown, failure, end.failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide(facts)
         if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
             self._guard.failed(error)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
-        return late
+        return end.late
 
     def _write_down(self) -> None:
         """Append the run's row, once its alerts were told. SIGTERM does not wait for it."""
@@ -313,54 +273,28 @@ class Run:
         """Settle decisions and alerts."""
         if self._record is not None:
             facts = replace(facts, history=self._record.history())
-        self.decisions = decide(facts, self._plan.policy)
-        alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
-        self._send(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order()))
+        self._telling.end(facts)
         self._guard.told(self, facts.status)
         # After the alerts: a process that is to die may not get this far.
         for decision in self.decisions:
             _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
 
-    def _counted(self, found: Found, status: RunStatus) -> RunStats:
-        assert self._checked is not None
+    def _counted(self, checked: Checked, found: Found, status: RunStatus) -> RunStats:
         self._ended_at = _now()
-        return RunStats(
-            product_id=self._plan.subject.product_id,
-            table_name=self.table,
-            run_id=self.run_id,
-            started_at=self._started_at,
-            ended_at=self._ended_at,
-            status=status,
-            input_count=found.input_count,
-            error_count=found.error_count,
-            dropped_count=found.dropped_count,
-            output_count=found.output_count,
-            exact=found.unknown is None and found.input_count is not None,
-            counting=self._checked.counting,
-            rules=found.rules,
-        )
+        times = (self._started_at, self._ended_at)
+        return stats_of(found, self._plan, run_id=self.run_id, times=times, status=status, counting=checked.counting)
 
     def _facts(self, status: RunStatus, unknown: str | None, failure: str | None, failed: tuple[RuleResult, ...]) -> RunFacts:
-        return RunFacts(
-            subject=self._plan.subject,
-            run_id=self.run_id,
+        return replace(
+            self._plan.facts(self.run_id, self._started_at),
             status=status,
             stats=self.stats,
             unknown=unknown,
             failure=failure,
             failed_rules=failed,
             rules=self._rules,
-            rules_source=source_of(self._plan.rules),
-            started_at=self._started_at,
             ended_at=self._ended_at,
-            application=self._plan.application,
-            application_id=self._plan.application_id,
-            job_metadata=self._plan.job_metadata,
-            links=self._plan.links,
-            previous=self._plan.previous,
             told_overrun=self._told_overrun,
-            attempt=self._plan.attempt,
-            platform=self._plan.platform,
             streamed=self._stream is not None,
             unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
@@ -374,43 +308,14 @@ class Run:
         except Exception as ours:
             _log.warning("the error table of %s could not be written: %s", self.table, type(ours).__name__)
 
-    # ---- the delivery ----------------------------------------------------------------------------------------------------------
-
-    def _send(self, verdicts: Sequence[Verdict]) -> None:
-        if verdicts:
-            passage = self._gate.submit(verdicts, seconds=self._plan.deadline)
-            self._passages.append(passage)
-            self.alerts += passage.alerts
-            self.decisions = passage.noted(self.decisions)
-
-    def _tell_dead(self, alerts: Sequence[Alert]) -> None:
-        """Tell of runs of this subject that died before they had a verdict."""
-        subject, order = self._plan.subject, self._order()
-        self._send([Verdict(subject=subject, trigger=a.trigger, outcome="firing", alert=a, started_at=order) for a in alerts])
-
     def _tell_overrun(self, goes_on: Callable[[], bool]) -> str | None:
-        """Tell, in the clock's thread and without asking Spark, that the run takes too long; what was said of it."""
-        facts = replace(self._facts("unknown", None, None, ()), ended_at=_now())
-        alert, order = alert_while_running(facts, self._plan.policy), self._order()
-        state = None if self._record is None else self._record.state
-        if not goes_on():
-            return None
-        passage = (self._gate if state is None else self._gate.remembering(state.as_it_began())).submit(
-            verdicts_at_start(facts, [alert], order), seconds=self._plan.deadline
-        )
-        self._passages.append(passage)
-        self.alerts += passage.alerts
-        after = f"after {duration((facts.ended_at - facts.started_at).total_seconds())}"
-        return passage.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
+        """Tell, in the clock's thread, that the run takes too long; what was said of it."""
+        return self._telling.overrun(replace(self._facts("unknown", None, None, ()), ended_at=_now()), goes_on)
 
     def settle(self) -> None:
         """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""
-        self.deliveries = tuple(delivery for passage in tuple(self._passages) for delivery in passage.wait())
+        self._telling.settle()
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _stopped_by(table: str, failed: Sequence[RuleResult]) -> str:
-    return f"{table}: {len(failed)} rule{'s' if len(failed) > 1 else ''} with action fail failed: {named(failed)}"

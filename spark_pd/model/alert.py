@@ -1,0 +1,58 @@
+"""What a trigger concluded, and the alert that tells it, in no channel's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+Outcome: TypeAlias = Literal["firing", "good", "none", "unknown"]
+AlertState: TypeAlias = Literal["firing", "resolved"]
+Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a trigger concluded, and why: the answer to "why was I (not) paged?"."""
+
+    trigger: str
+    outcome: Outcome
+    reason: str
+    rule: str | None = None
+    """The rule, where it is about a rule's own incident; None for the table's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where to look: a URL and what it shows."""
+
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What is to be told, in no channel's words. `details` holds only what may leave the cluster."""
+
+    trigger: str
+    state: AlertState
+    severity: Severity
+    summary: str
+    details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    dedup_key: str
+    source: str
+    """The application."""
+    component: str
+    """The table."""
+    group: str | None = None
+    """The product."""
+    at: datetime
+    """When it was found, aware."""
+    links: tuple[Link, ...] = ()
+    change: bool = False
+    """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
+    rule: str | None = None
+    """The rule whose own incident it is about; None for the table's."""

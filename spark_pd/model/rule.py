@@ -1,0 +1,92 @@
+"""A rule, and what became of it in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+RuleType: TypeAlias = Literal["row_dq", "agg_dq", "query_dq"]
+Action: TypeAlias = Literal["ignore", "drop", "fail"]
+RuleStatus: TypeAlias = Literal["passed", "failed", "unknown"]
+Side: TypeAlias = Literal["source", "target"]
+IncidentOf: TypeAlias = Literal["table", "rule"]
+Priority: TypeAlias = Literal["low", "medium", "high"]
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A named expectation: a SQL boolean that should be true of every row. NULL counts as failed.
+
+    The fields are spark-expectations' columns, with `name` for its column `rule`; `warning_threshold` and `incident` are ours.
+    """
+
+    name: str
+    expectation: str
+    rule_type: RuleType = "row_dq"
+    action_if_failed: Action = "ignore"
+    column_name: str | None = None
+    tag: str | None = None
+    description: str | None = None
+    priority: Priority | None = None
+    """None is as good as medium, spark-expectations' default."""
+    is_active: bool = True
+    product_id: str | None = None
+    table_name: str | None = None
+    enable_for_source_dq_validation: bool = True
+    enable_for_target_dq_validation: bool = True
+    enable_error_drop_alert: bool = False
+    """Whether the trigger error_drop_threshold looks at this rule's own failed rows; row rules only."""
+    error_drop_threshold: float | None = None
+    """Percent of the input, failed by this rule, from which on that is an alarm. None is 0, spark-expectations' default: any row."""
+    query_dq_delimiter: str | None = None
+    enable_querydq_custom_output: bool = False
+    """Known, and without effect: the rows of a query's parts are kept nowhere."""
+    warning_threshold: float | None = None
+    """Percent, below error_drop_threshold, from which on it is a warning. None: there is no warning."""
+    incident: IncidentOf = "table"
+    """Whether its failures are part of the table's incidents, or incidents of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResult:
+    """What became of one rule in one run. `failed_count` is a number of rows; None where it is not known."""
+
+    name: str
+    rule_type: RuleType
+    column_name: str | None
+    action_if_failed: Action
+    status: RuleStatus
+    failed_count: int | None
+    failed_percentage: float | None
+    observed: object = None
+    """The value that an aggregate or a query gave; None for row rules."""
+    judged_on: Side | None = None
+    """Where an aggregate was judged: on all rows that were checked, or on those that stay. None for other rules."""
+    samples: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    """Some of the rows that failed a row rule, by column, where they were asked for; values that may not be shown are ***."""
+
+    @classmethod
+    def of(
+        cls,
+        rule: Rule,
+        status: RuleStatus,
+        *,
+        failed_count: int | None = None,
+        failed_percentage: float | None = None,
+        observed: object = None,
+        judged_on: Side | None = None,
+    ) -> RuleResult:
+        """The result of that rule."""
+        return cls(
+            name=rule.name,
+            rule_type=rule.rule_type,
+            column_name=rule.column_name,
+            action_if_failed=rule.action_if_failed,
+            status=status,
+            failed_count=failed_count,
+            failed_percentage=failed_percentage,
+            observed=observed,
+            judged_on=judged_on,
+        )

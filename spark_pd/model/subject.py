@@ -1,0 +1,73 @@
+"""What an incident is about, and the dedup key that says so."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+def normalized_table(table: str, current_catalog: str | None = None) -> str:
+    """A table's name as incidents know it: case folded, no backticks, the catalog in front unless it is spark_catalog.
+
+    `` `Sales`.`Orders` `` and sales.orders are one table.
+    """
+    name = table.replace("`", "").strip().casefold()
+    catalog = (current_catalog or "spark_catalog").replace("`", "").strip().casefold()
+    parts = name.split(".")
+    if parts[0] == "spark_catalog" and len(parts) > 1:
+        return ".".join(parts[1:])
+    if catalog != "spark_catalog" and len(parts) < 3:
+        return f"{catalog}.{name}"
+    return name
+
+
+DEDUP_KEY_LIMIT = 255  # characters; Events API v2, "dedup_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an incident is about, but for the trigger, and the rule where it is one rule's own.
+
+    Two runs with equal subjects and one trigger are one incident: no run id, count or time in it.
+    """
+
+    environment: str | None
+    product_id: str | None
+    table: str
+    scope: str | None = None
+    job: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What all its dedup keys begin with: `spark_pd/prod/sales/sales.orders`. Two subjects never have the same."""
+        parts = ["spark_pd", _part(self.environment), _part(self.product_id), _part(self.table)]
+        if self.scope is not None:
+            parts.append(f"scope={_part(self.scope)}")
+        if self.job is not None:
+            parts.append(f"job={_part(self.job)}")
+        return "/".join(parts)
+
+    @property
+    def title(self) -> str:
+        """What its summaries begin with: `[prod] sales.orders (2026-12-01)`, with the scope behind the table."""
+        place = f"[{self.environment}] {self.table}" if self.environment else self.table
+        return f"{place} ({self.scope})" if self.scope else place
+
+    def dedup_key(self, trigger: str, rule: str | None = None) -> str:
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, and `/rule=has_id` behind it for a rule's own incident.
+
+        Hashed at its end above 255 characters.
+        """
+        key = f"{self.prefix}/{trigger}" if rule is None else f"{self.prefix}/{trigger}/rule={_part(rule)}"
+        if len(key) <= DEDUP_KEY_LIMIT:
+            return key
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"{key[: DEDUP_KEY_LIMIT - len(digest) - 1]}~{digest}"
+
+
+def _part(value: str | None) -> str:
+    """A name as it stands between two slashes of a dedup key."""
+    # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
+    if value is None or value == "":
+        return "-"
+    return "%2D" if value == "-" else value.replace("%", "%25").replace("/", "%2F")
