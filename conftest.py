@@ -56,6 +56,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real local session of two cores, shared by all tests of a run."""
     from pyspark.sql import SparkSession
 
+    from spark_pd.spark import executions, listener
+
+    # What a listener saw has to be right however slow the machine is.
+    executions.DRAIN_MILLIS = listener.DRAIN_MILLIS = 60_000
     folder = tmp_path_factory.mktemp("spark")
     session = (
         SparkSession.builder.master("local[2,4]")
