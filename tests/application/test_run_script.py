@@ -154,6 +154,14 @@ def test_what_kills_the_application_is_told_by_the_run_that_was_open_alone(start
     assert markers(outbox_folder) == []
 
 
+def test_an_application_that_leaves_its_interpreter_at_once_has_ended_as_its_exit_code_says(start, enabled, sandbox, outbox_folder) -> None:
+    for code, told in ((0, "resolve"), (3, "trigger")):
+        body = OPEN.replace(', run_of("orders")', "").partition("    print")[0] + f"    os._exit({code})\n"
+        assert finished(start(body, env=enabled, under=[*EXEC, "--name", "job.py", "--"]))[0] == code
+        assert [(event["event_action"], event["dedup_key"]) for event in sandbox.events[-1:]] == [(told, KEY)]
+        assert markers(outbox_folder) == []
+
+
 def test_settings_are_judged_before_the_script_begins(ended, script) -> None:
     path = script("print('began')")
     done = ended(*SPARK_PD, "run", "--conf", "spark.pd.deadlien=3", path)
