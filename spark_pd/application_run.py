@@ -13,6 +13,7 @@ from spark_pd.run import Run
 
 TOLD = "a run of the application told it as its own failure"
 LEFT_TO_RUNS = "the runs that were open tell it"
+WRITTEN_BY_RUNS = "runs of the application tell what they wrote"
 
 
 class ApplicationRun(Run):
@@ -32,4 +33,6 @@ class ApplicationRun(Run):
         return super().conclude(status, why)
 
     def _facts(self, *found: Any) -> RunFacts:
-        return replace(super()._facts(*found), told_elsewhere=self._told)
+        facts = replace(super()._facts(*found), told_elsewhere=self._told)
+        # What its runs wrote is theirs; what is left to it alone may well be rows that it read.
+        return replace(facts, streamed=True, unchecked=WRITTEN_BY_RUNS) if open_runs.count > 1 else facts

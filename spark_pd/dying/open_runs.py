@@ -74,6 +74,7 @@ class OpenRuns:
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._runs: dict[str, OpenRun] = {}
+        self.count = 0  # of all that were ever open
         self._heart: threading.Thread | None = None
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._hooked: Callable[..., Any] | None = None
@@ -83,6 +84,7 @@ class OpenRuns:
         """Look after a run until `drop`."""
         with self._lock:
             self._runs[run.run.run_id] = run
+            self.count += 1
             if not self._registered:
                 self._registered = True
                 with suppress(RuntimeError):  # the interpreter ends already

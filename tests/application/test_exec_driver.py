@@ -127,6 +127,15 @@ def test_a_folder_that_sparks_scripts_cannot_run_from_costs_nothing_but_the_watc
     assert "Spark's scripts cannot run what lies in" in done.stderr
 
 
+def test_a_python_that_sparks_own_scripts_choose_is_left_alone_and_exec_says_so(ended, script, environ, spark_submit) -> None:
+    """As spark-env.sh may."""
+    launcher = Path(spark_submit[0])
+    launcher.write_text(LAUNCHER.replace("driver=", f"export PYSPARK_DRIVER_PYTHON={sys.executable}\ndriver="))
+    done = ended(*EXEC, "--", *spark_submit, script(ENVIRONMENT), only=environ)
+    assert done.stdout.endswith("false]\n")
+    assert done.stderr == "spark-pd exec: the job was not watched as spark-pd run does it: its driver had another Python\n"
+
+
 SHOWN = """
 import os, pathlib
 def text(path):
