@@ -20,6 +20,12 @@ class ApplicationRun(Run):
     """A run without a table, around a whole script."""
 
     _told: str | None = None
+    _opened = 0
+
+    def __enter__(self) -> Run:
+        run = super().__enter__()
+        self._opened = open_runs.count
+        return run
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None and told_failures.include(error):
@@ -35,4 +41,4 @@ class ApplicationRun(Run):
     def _facts(self, *found: Any) -> RunFacts:
         facts = replace(super()._facts(*found), told_elsewhere=self._told)
         # What its runs wrote is theirs; what is left to it alone may well be rows that it read.
-        return replace(facts, streamed=True, unchecked=WRITTEN_BY_RUNS) if open_runs.count > 1 else facts
+        return replace(facts, streamed=True, unchecked=WRITTEN_BY_RUNS) if open_runs.count > self._opened else facts
