@@ -51,6 +51,12 @@ def python(tmp_path: Path) -> Callable[[str], dict[str, str]]:
     return write
 
 
+@pytest.fixture
+def enabled(enabled: dict[str, str]) -> dict[str, str]:
+    """What is tried here is what is told, not how fast a busy machine is."""
+    return enabled | {"SPARK_PD_DEADLINE": "60"}
+
+
 def of_the_job(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
     """What was seen of it, without what exec says in its own name."""
     code, output, errors = as_seen(done)

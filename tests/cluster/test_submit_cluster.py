@@ -70,7 +70,17 @@ def test_under_exec_alone_a_lost_executor_is_told_while_the_job_ends_well(
     """spark-submit starts its driver by Spark's own scripts; the job is as it was, and so is its result."""
     lost = ["--conf", "spark.pd.on.executor_lost=true"]
     command = [*submit(spark__executor__memory="512m"), "--master", master]
-    done = ended(*EXEC, "--name", "nightly", *lost, "--", *command, script(LOSING), str(tmp_path / "killed"), only=enabled)
+    done = ended(
+        *EXEC,
+        "--name",
+        "nightly",
+        *lost,
+        "--",
+        *command,
+        script(LOSING),
+        str(tmp_path / "killed"),
+        only=enabled | {"SPARK_PD_DEADLINE": "60"},
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "6"
     assert triggers(sandbox) == ["spark_pd/test/-/nightly/executor_lost"]
