@@ -104,6 +104,7 @@ class OpenRuns:
         run = self._runs.get(run_id)
         if run is not None and not run.told:
             run.told = True
+            journal.sending(run_id)
             journal.ended(run_id, status)
             marker, run.marker = run.marker, None
             if marker is not None:
@@ -113,6 +114,7 @@ class OpenRuns:
     def drop(self, run_id: str) -> None:
         """The run is over, and needs nothing any more: also where its verdict could not be told, which its log says."""
         self.told(run_id, "unknown")
+        journal.sent(run_id)
         with self._lock:
             self._runs.pop(run_id, None)
             if not self._runs:

@@ -27,7 +27,8 @@ def last_words(journal: Path, *, grace: float = GRACE) -> tuple[Told, list[Path]
         told = read(journal)
         states = {path: Markers(path.parent).state(path) for path in told.markers}
         alive = [path for path, state in states.items() if state == "alive"]
-        if not alive or time.monotonic() >= until:
+        # Where this process is the first of a container, what is not sent yet would end with it.
+        if not (alive or told.sending) or time.monotonic() >= until:
             return told, [path for path, state in states.items() if state == "dead"], alive
         time.sleep(_POLL)
 
