@@ -162,6 +162,32 @@ def test_an_application_that_leaves_its_interpreter_at_once_has_ended_as_its_exi
         assert markers(outbox_folder) == []
 
 
+ORPHANED = """
+import subprocess
+from spark_pd.application.watching import without_spark
+from spark_pd.settings import load_settings
+if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    driver = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=os.environ | {"PYSPARK_GATEWAY_PORT": "1"}, stdin=subprocess.DEVNULL)
+    os.read(0, 1)
+    os._exit(1)
+with without_spark("job.py", load_settings(environ=os.environ)):
+    parent = os.getppid()
+    ready()
+    while os.getppid() == parent: time.sleep(0.01)
+    raise ConnectionRefusedError("x")
+"""
+
+
+def test_a_driver_whose_spark_submit_was_killed_says_so(start, enabled, sandbox) -> None:
+    launcher = start(ORPHANED, env=enabled, stdin=subprocess.PIPE)
+    until_ready(launcher)
+    launcher.kill()
+    finished(launcher)  # the driver has its streams
+    assert [incident.summary for incident in sandbox.open_incidents()] == [
+        "[test] job.py failed: its spark-submit is gone: ConnectionRefusedError: x"
+    ]
+
+
 def test_settings_are_judged_before_the_script_begins(ended, script) -> None:
     path = script("print('began')")
     done = ended(*SPARK_PD, "run", "--conf", "spark.pd.deadlien=3", path)
