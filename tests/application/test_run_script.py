@@ -167,7 +167,8 @@ import subprocess
 from spark_pd.application.watching import without_spark
 from spark_pd.settings import load_settings
 if "PYSPARK_GATEWAY_PORT" not in os.environ:
-    driver = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=os.environ | {"PYSPARK_GATEWAY_PORT": "1"}, stdin=subprocess.DEVNULL)
+    environ = os.environ | {"PYSPARK_GATEWAY_PORT": "1"}
+    driver = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=environ, stdin=subprocess.DEVNULL)
     os.read(0, 1)
     os._exit(1)
 with without_spark("job.py", load_settings(environ=os.environ)):
