@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -13,12 +14,21 @@ from spark_pd.run import Run
 
 TOLD = "a run of the application told it as its own failure"
 LEFT_TO_RUNS = "the runs that were open tell it"
+SUBMIT_GONE = "its spark-submit is gone"
+WRITTEN_BY_RUNS = "runs of the application tell what they wrote"
 
 
 class ApplicationRun(Run):
     """A run without a table, around a whole script."""
 
     _told: str | None = None
+    _opened = _parent = 0
+
+    def __enter__(self) -> Run:
+        run = super().__enter__()
+        self._opened = open_runs.count
+        self._parent = os.getppid()
+        return run
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None and told_failures.include(error):
@@ -32,4 +42,9 @@ class ApplicationRun(Run):
         return super().conclude(status, why)
 
     def _facts(self, *found: Any) -> RunFacts:
-        return replace(super()._facts(*found), told_elsewhere=self._told)
+        facts = replace(super()._facts(*found), told_elsewhere=self._told)
+        # What the script sees of a JVM that was killed is a refused connection.
+        if facts.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ and os.getppid() != self._parent:
+            facts = replace(facts, failure=f"{SUBMIT_GONE}: {facts.failure}")
+        # What its runs wrote is theirs; what is left to it alone may well be rows that it read.
+        return replace(facts, streamed=True, unchecked=WRITTEN_BY_RUNS) if open_runs.count > self._opened else facts

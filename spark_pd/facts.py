@@ -95,6 +95,6 @@ class RunFacts:
     unchecked: str = "the run checked nothing"
     """Why there are no stats, where there are none."""
     streamed: bool = False
-    """Whether that is since it checked a stream, whose batches are judged elsewhere."""
+    """Whether that is since others judge what it wrote: the batches of a stream, the runs of an application."""
     query: QueryFacts | None = None
     """The streaming query, where the facts are of one: `stats` are then those of its last batches."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from spark_pd.application.script import is_good
+from spark_pd.application.script import before_all_else, is_good, leave, run_script, show
 from spark_pd.application.sessions import FirstSession
 from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
@@ -37,17 +37,22 @@ class Application:
         self._conf = conf
         self._config_file = config_file
         self._run: ApplicationRun | None = None
+        self._gave_way = False
         self._sessions = FirstSession(self._appeared)
 
     def begin(self) -> None:
-        """Wait for the first session."""
+        """Wait for the first session. A script that runs another one by `spark-pd run` leaves the watching to that."""
+        for outer in _begun:
+            outer._sessions.remove()
+            outer._gave_way = True
+        _begun.append(self)
         told_failures.listen()
         self._sessions.install()
 
     def end(self, error: BaseException | None) -> None:
         """The script is over, and this left it. Waits until its verdict is told, within the deadline."""
         self._sessions.remove()
-        if self._run is None:
+        if self._run is None and not self._gave_way:
             self._enter(lambda: without_spark(self._name, self._settings))
         # An exit code of 0 is a good end, unless a handler of SIGTERM gave it.
         good = is_good(error) and not open_runs.termination.raised(error)
@@ -78,6 +83,21 @@ class Application:
             self._run = run
         except Exception as error:
             logger.warning("%s is not watched: %s", self._name, type(error).__name__, exc_info=logger.isEnabledFor(logging.DEBUG))
+
+
+_begun: list[Application] = []  # those of this process, the outer ones first
+
+
+def run_watched(application: Application, script: str, arguments: Sequence[str]) -> NoReturn:
+    """Run a script as Python would, watched from its first session on, and end this process as Python would after it."""
+    before_all_else()
+    application.begin()
+    error = run_script(script, arguments)
+    try:
+        show(error)
+    finally:  # an excepthook may fail
+        application.end(error)
+    leave(error)
 
 
 class _NoRules:

@@ -28,28 +28,44 @@ if TYPE_CHECKING:
 Examples:
   spark-pd exec -- spark-submit job.py
   spark-pd exec --name nightly --config-file pagerduty.yaml -- python job.py --day 2026-11-20
+  spark-pd exec -- spark-pd run job.py
 
 Exit codes: 0 and all others as COMMAND gives them, or by the signal that killed it; 126 it cannot be run;
 127 it was not found; 2 usage or settings, before it was begun.""",
 )
 @click.option("--name", metavar="NAME", help="The application's name in incidents. Default: the name of COMMAND's script.")
+@click.option(
+    "--lifecycle/--no-lifecycle",
+    default=True,
+    help="Whether a Python job of spark-submit is run as by spark-pd run, where its driver runs here.  [default: lifecycle]",
+)
 @settings_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(name: str | None, config_file: Path | None, conf: dict[str, str], command: tuple[str, ...]) -> None:
+def exec_(name: str | None, lifecycle: bool, config_file: Path | None, conf: dict[str, str], command: tuple[str, ...]) -> None:
     """Run COMMAND, and open an incident for what it could not tell itself: kill -9, out of memory, a crash.
 
     Its streams, signals and exit code are those that it would have without. A run that was open when it died is told once, as that run's
     own failure; where it failed with no run to tell of it, the application is told, until its next good end under the same name.
+
+    A Python job of spark-submit, in client mode, is watched as by spark-pd run besides: lost executors, retries, too long, nothing written.
     """
     from spark_pd.settings import load_settings
     from spark_pd.supervise import application_name, run_child
+    from spark_pd.supervise.driver_python import Handover, unwatched, watched
 
     settings = load_settings(spark_conf=conf, environ=os.environ, config_file=config_file)
     journal = _journal()
+    application = name or application_name(command)
+    environ, doubted = _environ(journal), None
+    if lifecycle and journal is not None:
+        file = None if config_file is None else str(config_file.absolute())
+        environ, doubted = watched(command, journal, Handover(name=application, config_file=file, conf=conf), environ)
     started_at = datetime.now(timezone.utc)
-    ending = run_child(command, _environ(journal))
+    ending = run_child(command, environ)
     try:
-        _tell(settings, name or application_name(command), ending, journal, started_at)
+        if why := doubted or (journal and unwatched(journal, ended_well=ending.good)):
+            _say(f"the job was not watched as spark-pd run does it: {why}")
+        _tell(settings, application, ending, journal, started_at)
     except Exception as error:
         # The job's end is what counts.
         said = str(error) if isinstance(error, SparkPdError) else type(error).__name__
@@ -65,11 +81,12 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
     from spark_pd.lifecycle.attempts import attempt_of, failure_severity
     from spark_pd.model import Subject
     from spark_pd.supervise import judge
-    from spark_pd.supervise.telling import claimed, last_words, tell_application, tell_runs, to_tell
+    from spark_pd.supervise.telling import claimed, last_words, left_open, tell_application, tell_runs, to_tell
 
     told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
-    findings = judge(ending, told, left_open=len(dead))
     subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)
+    dead = left_open(dead, subject, ending)
+    findings = judge(ending, told, left_open=len(dead))
     attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ)
     alert = findings.alert(
         subject,

@@ -32,8 +32,7 @@ def run(name: str | None, config_file: Path | None, conf: dict[str, str], script
     From its first Spark session on it is watched as a run is, with that session's settings; --conf is stronger. What a run of the script's
     own told is not told again. Its output, traceback and exit code are those that it would have without.
     """
-    from spark_pd.application.script import before_all_else, leave, run_script, show
-    from spark_pd.application.watching import Application
+    from spark_pd.application.watching import Application, run_watched
     from spark_pd.settings import load_settings
     from spark_pd.supervise import application_name
 
@@ -43,10 +42,4 @@ def run(name: str | None, config_file: Path | None, conf: dict[str, str], script
             f"--conf {others[0]} is no setting of spark_pd; Spark's own are for spark-submit, PYSPARK_SUBMIT_ARGS or the script to set"
         )
     settings = load_settings(spark_conf=conf, environ=os.environ, config_file=config_file)
-    before_all_else()
-    application = Application(name or application_name(["python", script]), settings, conf, config_file)
-    application.begin()
-    error = run_script(script, arguments)
-    show(error)
-    application.end(error)
-    leave(error)
+    run_watched(Application(name or application_name(["python", script]), settings, conf, config_file), script, arguments)

@@ -1,6 +1,6 @@
 """What a job under `spark-pd exec` tells its parent of its runs: a folder that holds a file for each open run, read when the job is dead.
 
-It stays small, however many runs there are: a run that has its verdict takes its file away, and leaves one word for all that failed.
+It stays small, however many runs there are: a run whose alerts went out takes its file away, and leaves one word for all that failed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 VARIABLE = "SPARK_PD_EXEC_JOURNAL"  # the environment variable that names the folder; the job's own children inherit it
 _FAILED = "failed"
-_SUFFIX = ".open"
+_SUFFIX, _SENDING = ".open", ".sending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Told:
     """Whether one of them told its own failure."""
     markers: tuple[Path, ...] = ()
     """Of the runs that told no verdict."""
+    sending: int = 0
+    """Runs whose alerts are on their way."""
     unmarked: int = 0
     """Runs that told no verdict and have no marker: nothing can be said of them but that they were open."""
 
@@ -42,6 +44,19 @@ def ended(run_id: str, status: str) -> None:
             Path(folder, f"{run_id}{_SUFFIX}").unlink(missing_ok=True)
 
 
+def sending(run_id: str) -> None:
+    """Tell that a run's alerts are on their way."""
+    _write(f"{run_id}{_SENDING}", "")
+
+
+def sent(run_id: str) -> None:
+    """Tell that they are delivered, or their time is over."""
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        with suppress(OSError):
+            Path(folder, f"{run_id}{_SENDING}").unlink(missing_ok=True)
+
+
 def read(folder: Path) -> Told:
     """What was told in that folder."""
     markers: list[str] = []
@@ -51,6 +66,7 @@ def read(folder: Path) -> Told:
     return Told(
         failed=(folder / _FAILED).exists(),
         markers=tuple(Path(marker) for marker in markers if marker),
+        sending=sum(1 for _ in folder.glob(f"*{_SENDING}")),
         unmarked=markers.count(""),
     )
 

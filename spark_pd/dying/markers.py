@@ -103,6 +103,11 @@ class Markers:
             return "gone"
         return "dead" if self._is_free(path, marker) else "alive"
 
+    def subject(self, path: Path) -> Subject | None:
+        """Whose run it is; None where that has its verdict."""
+        marker = self._read(path)
+        return None if marker is None else marker.subject
+
     def claim(self, path: Path) -> Path | None:
         """Take a marker's file for this process; None where somebody was faster."""
         match = _CLAIMED.fullmatch(path.name)

@@ -74,6 +74,7 @@ class OpenRuns:
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._runs: dict[str, OpenRun] = {}
+        self.count = 0  # of all that were ever open
         self._heart: threading.Thread | None = None
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._hooked: Callable[..., Any] | None = None
@@ -83,6 +84,7 @@ class OpenRuns:
         """Look after a run until `drop`."""
         with self._lock:
             self._runs[run.run.run_id] = run
+            self.count += 1
             if not self._registered:
                 self._registered = True
                 with suppress(RuntimeError):  # the interpreter ends already
@@ -102,6 +104,7 @@ class OpenRuns:
         run = self._runs.get(run_id)
         if run is not None and not run.told:
             run.told = True
+            journal.sending(run_id)
             journal.ended(run_id, status)
             marker, run.marker = run.marker, None
             if marker is not None:
@@ -111,6 +114,7 @@ class OpenRuns:
     def drop(self, run_id: str) -> None:
         """The run is over, and needs nothing any more: also where its verdict could not be told, which its log says."""
         self.told(run_id, "unknown")
+        journal.sent(run_id)
         with self._lock:
             self._runs.pop(run_id, None)
             if not self._runs:

@@ -12,10 +12,9 @@ from spark_pd.dying.journal import Told
 from spark_pd.dying.marker import failure
 from spark_pd.model import Alert, AlertState, Severity, Subject
 from spark_pd.supervise.child import Ending
+from spark_pd.supervise.submission import submission_of
 
 _WITH_VALUE = ("-m", "-c", "-W", "-X", "-Q")  # python's options that take a value
-_FLAGS = ("--verbose", "-v", "--supervise", "--version", "--help", "-h", "--usage-error")  # spark-submit's that take none
-_LAUNCHERS = ("spark-submit", "spark-submit.sh", "spark-submit2")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
 
 
@@ -87,8 +86,8 @@ def application_name(command: Sequence[str]) -> str:
     rest = list(command[1:])
     if run := _run_of_ours(command):
         return run
-    if program in _LAUNCHERS:
-        return _submitted(rest) or program
+    if submission := submission_of(command):
+        return submission.name or program
     if program.startswith("python") or program in _SHELLS:
         return _script(rest) or program
     return program
@@ -116,23 +115,6 @@ def _named_or_script(arguments: list[str]) -> str | None:
         if "=" not in one and arguments:
             arguments.pop(0)
     return None
-
-
-def _submitted(arguments: list[str]) -> str | None:
-    name = script = None
-    while arguments and script is None:
-        one = arguments.pop(0)
-        if one.startswith("--name="):
-            name = one.partition("=")[2]
-        elif one == "--name" and arguments:
-            name = arguments.pop(0)
-        elif not one.startswith("-"):
-            script = PurePath(one).name
-        elif one not in _FLAGS and "=" not in one and arguments:
-            value = arguments.pop(0)
-            if one in ("--conf", "-c") and value.startswith("spark.app.name="):
-                name = name or value.partition("=")[2]
-    return name or script
 
 
 def _script(arguments: list[str]) -> str | None:

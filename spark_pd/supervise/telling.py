@@ -14,6 +14,7 @@ from spark_pd.dying.telling import tell
 from spark_pd.model import Alert, Channel, Subject
 from spark_pd.outbox import Outbox, Route, replay
 from spark_pd.outbox.replaying import wait_for_turn
+from spark_pd.supervise.child import Ending
 
 GRACE = 5.0  # seconds for processes that the child leaves behind, such as a driver whose spark-submit was killed, to tell by themselves
 _POLL = 0.05  # seconds
@@ -26,9 +27,18 @@ def last_words(journal: Path, *, grace: float = GRACE) -> tuple[Told, list[Path]
         told = read(journal)
         states = {path: Markers(path.parent).state(path) for path in told.markers}
         alive = [path for path, state in states.items() if state == "alive"]
-        if not alive or time.monotonic() >= until:
+        # Where this process is the first of a container, what is not sent yet would end with it.
+        if not (alive or told.sending) or time.monotonic() >= until:
             return told, [path for path, state in states.items() if state == "dead"], alive
         time.sleep(_POLL)
+
+
+def left_open(dead: Sequence[Path], application: Subject, ending: Ending) -> list[Path]:
+    """The dead runs that did not end. The application's own did, where the job ended well: os._exit(0) is an exit code of 0 too."""
+    own = [path for path in dead if ending.good and Markers(path.parent).subject(path) == application]
+    for claim in claimed(own):
+        claim.done()
+    return [path for path in dead if path not in own]
 
 
 def claimed(paths: Sequence[Path]) -> list[Claim]:

@@ -154,6 +154,41 @@ def test_what_kills_the_application_is_told_by_the_run_that_was_open_alone(start
     assert markers(outbox_folder) == []
 
 
+def test_an_application_that_leaves_its_interpreter_at_once_has_ended_as_its_exit_code_says(start, enabled, sandbox, outbox_folder) -> None:
+    for code, told in ((0, "resolve"), (3, "trigger")):
+        body = OPEN.replace(', run_of("orders")', "").partition("    print")[0] + f"    os._exit({code})\n"
+        assert finished(start(body, env=enabled, under=[*EXEC, "--name", "job.py", "--"]))[0] == code
+        assert [(event["event_action"], event["dedup_key"]) for event in sandbox.events[-1:]] == [(told, KEY)]
+        assert markers(outbox_folder) == []
+
+
+ORPHANED = """
+import subprocess
+from spark_pd.application.watching import without_spark
+from spark_pd.settings import load_settings
+if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    environ = os.environ | {"PYSPARK_GATEWAY_PORT": "1"}
+    driver = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=environ, stdin=subprocess.DEVNULL)
+    os.read(0, 1)
+    os._exit(1)
+with without_spark("job.py", load_settings(environ=os.environ)):
+    parent = os.getppid()
+    ready()
+    while os.getppid() == parent: time.sleep(0.01)
+    raise ConnectionRefusedError("x")
+"""
+
+
+def test_a_driver_whose_spark_submit_was_killed_says_so(start, enabled, sandbox) -> None:
+    launcher = start(ORPHANED, env=enabled, stdin=subprocess.PIPE)
+    until_ready(launcher)
+    launcher.kill()
+    finished(launcher)  # the driver has its streams
+    assert [incident.summary for incident in sandbox.open_incidents()] == [
+        "[test] job.py failed: its spark-submit is gone: ConnectionRefusedError: x"
+    ]
+
+
 def test_settings_are_judged_before_the_script_begins(ended, script) -> None:
     path = script("print('began')")
     done = ended(*SPARK_PD, "run", "--conf", "spark.pd.deadlien=3", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from spark_pd.dying import journal
 from spark_pd.dying.journal import Told
 from spark_pd.supervise import Ending, application_name, judge
+from spark_pd.supervise.telling import last_words
 
 GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
 QUIET, FAILED = Told(), Told(failed=True)
@@ -110,3 +112,15 @@ def test_a_journal_tells_what_is_open_and_whether_one_failed_and_stays_small(tmp
     assert journal.read(folder) == Told(failed=True, markers=(marker,), unmarked=1)
     assert len(list(folder.iterdir())) == 3
     assert journal.read(tmp_path / "missing") == Told()
+
+
+def test_alerts_that_are_on_their_way_are_waited_for(tmp_path: Path, monkeypatch) -> None:
+    """Those of a driver that outlives its spark-submit: the first process of a container takes all others with it."""
+    monkeypatch.setenv(journal.VARIABLE, str(tmp_path))
+    journal.sending("a")
+    assert last_words(tmp_path, grace=0.0) == (Told(sending=1), [], [])
+    timer = threading.Timer(0.3, journal.sent, ["a"])
+    timer.start()
+    assert last_words(tmp_path, grace=60.0) == (Told(), [], [])
+    timer.join()
+    assert list(tmp_path.iterdir()) == []

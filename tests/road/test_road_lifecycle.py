@@ -177,3 +177,18 @@ def test_a_run_that_is_ended_from_outside_does_not_know_what_spark_did(pagerduty
     assert set(outcomes.values()) == {"unknown"}
     assert decision(run, "overrun").outcome == "good"
     assert pagerduty.requests == []
+
+
+def test_an_application_that_wrote_nothing_is_told_unless_runs_in_it_tell_what_they_wrote(spark, pagerduty, install, tmp_path):
+    """It reads, as a job does that looks at what a run of its own wrote."""
+    (tmp_path / "orders.txt").write_text("one\n")
+    monitor = install({**PATIENT, "spark.pd.on.no_output": True})
+    with monitor.application("nightly") as alone:
+        assert spark.read.text(str(tmp_path)).count() == 1
+    assert decision(alone, "no_output").outcome == "firing"
+    with monitor.application("nightly") as application:
+        with monitor.run("sales.orders"):
+            pass
+        assert spark.read.text(str(tmp_path)).count() == 1
+    assert decision(application, "no_output").outcome == "none"
+    assert "runs of the application tell what they wrote" in decision(application, "no_output").reason
