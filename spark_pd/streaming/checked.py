@@ -14,6 +14,7 @@ from spark_pd.checks.counting import check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics, row_plan
 from spark_pd.errors import UsageError
 from spark_pd.model import Rule, Subject, names
+from spark_pd.streaming import once
 
 INSTEAD = "monitor.foreach_batch checks each micro-batch as a DataFrame of its own, before it is written: use it for"
 
@@ -52,9 +53,11 @@ def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject
     constants.warn(df, rules)
     name = f"spark_pd_stream_{check_id():x}"
     masks = [f"__{name}_{word}" for word in range(len(plan.words))]
-    # No place of a row in its partition, by which an observation of a batch run knows rows that were counted twice: streams refuse it.
-    observed = mask_columns(df, plan, masks).observe(name, *[column.alias(f"m{n}") for n, column in enumerate(metrics(plan, masks))])
-    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks)
+    first, partition = f"__{name}_first", f"__{name}_partition"
+    frame = mask_columns(df, plan, masks).withColumns({first: F.expr(once.FIRST), partition: F.expr(once.PARTITION)})
+    counted = [*metrics(plan, masks), *map(F.expr, once.witnesses(first, partition))]
+    observed = frame.observe(name, *[column.alias(f"m{n}") for n, column in enumerate(counted)])
+    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks, first, partition)
     return StreamCheck(df=checked, name=name, plan=plan, rules=tuple(rules), rules_source=rules_source, table=table, subject=subject)
 
 

@@ -68,6 +68,8 @@ def _told(alert: Alert, facts: RunFacts, window: Window) -> Alert:
     """The alert, with what it is about a stream."""
     assert facts.query is not None
     details = {**alert.details, "query": facts.query.name, "batches": str(window)}
+    if window.uncounted:
+        details["batches_unknown_because"] = window.uncounted[-1].unknown
     if alert.trigger in OF_QUERY:
         return replace(alert, details=details)
     return replace(alert, summary=f"{alert.summary}, in {window}" if alert.state == "firing" else alert.summary, details=details)

@@ -74,6 +74,11 @@ def outcomes(watched: Any) -> dict[str, str]:
     return {decision.trigger: decision.outcome for decision in watched.decisions}
 
 
+def decided(watched: Any, trigger: str) -> tuple[str, str]:
+    """What was decided of one trigger, and why."""
+    return next((d.outcome, d.reason) for d in watched.decisions if d.trigger == trigger)
+
+
 def open_triggers(pagerduty: Any) -> list[str]:
     """The triggers of the incidents that are open."""
     return sorted(incident.dedup_key.rpartition("/")[2] for incident in pagerduty.open_incidents())
