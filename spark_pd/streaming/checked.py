@@ -54,10 +54,12 @@ def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject
     name = f"spark_pd_stream_{check_id():x}"
     masks = [f"__{name}_{word}" for word in range(len(plan.words))]
     first, partition = f"__{name}_first", f"__{name}_partition"
-    frame = mask_columns(df, plan, masks).withColumns({first: F.expr(once.FIRST), partition: F.expr(once.PARTITION)})
-    counted = [*metrics(plan, masks), *map(F.expr, once.witnesses(first, partition))]
-    observed = frame.observe(name, *[column.alias(f"m{n}") for n, column in enumerate(counted)])
-    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks, first, partition)
+    columns, witnesses = once.witnesses(df, first, partition)
+    counted = {f"m{n}": column for n, column in enumerate(metrics(plan, masks))} | witnesses
+    frame = mask_columns(df, plan, masks)
+    frame = frame.select("*", *[column.alias(place) for place, column in columns.items()])
+    observed = frame.observe(name, *[column.alias(metric) for metric, column in counted.items()])
+    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks, *columns)
     return StreamCheck(df=checked, name=name, plan=plan, rules=tuple(rules), rules_source=rules_source, table=table, subject=subject)
 
 

@@ -1,23 +1,26 @@
-"""Whether each row of a batch was counted once. Pure.
+"""Whether each row of a batch was counted once.
 
 Spark observes rows as often as it computes them: twice where a stage is run again (a lost executor) or a partitioner takes samples of
 its input, before Spark 4.3, and wherever foreachBatch's function starts two actions. So the metrics also say how many partitions were
 begun, and how many different ones that were; where the two differ, the counts are unknown.
 
-Batch runs know the first row of a partition by monotonically_increasing_id, which streams refuse. Here two generators of random numbers
-tell it, which have one seed and begin anew with each partition: the one is asked once for each row, the other twice, so that they agree
-in the first row, and, but for a chance of 2^-53 a row, in no other.
+The first row of a partition is told by a column that starts.java makes, so there are no such metrics over Connect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 from spark_pd.checks.counts import Counts, Reading, Unknown
+from spark_pd.spark import java
+from spark_pd.spark.session import is_connect
 
-FIRST = "rand(7) = transform(array(0, 0), each -> rand(7))[0]"
-"""SQL: whether a row is the first of its partition."""
-PARTITION = "spark_partition_id()"
+logger = logging.getLogger("spark_pd.streaming")
+
+BEGUN, DIFFERENT = "begun", "different"
+"""Names of the two metrics: partitions that were begun, and different ones."""
 PARTITIONS = 32_768  # bits in the bitmap of bitmap_construct_agg
 
 COUNTED_TWICE = (
@@ -27,15 +30,38 @@ COUNTED_TWICE = (
 NO_STARTS = "Spark did not show where the batch's partitions begin, so it is not known whether its rows were counted once"
 
 
-def witnesses(first: str, partition: str) -> tuple[str, str]:
-    """SQL aggregates over columns of those names: partitions that were begun, and different ones."""
-    begun = f"coalesce(sum(if(`{first}`, 1L, 0L)), 0L)"
-    return begun, f"bitmap_count(bitmap_construct_agg(`{partition}` % {PARTITIONS}L))"
+def witnesses(df: Any, first: str, partition: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two columns of those names for a frame, and the metrics over them. Neither where the session cannot tell."""
+    from pyspark.sql import functions as F
+
+    begins = _begins(df)
+    if begins is None:
+        return {}, {}
+    begun = F.expr(f"coalesce(sum(if(`{first}`, 1L, 0L)), 0L)")
+    different = F.expr(f"bitmap_count(bitmap_construct_agg(`{partition}` % {PARTITIONS}L))")
+    return {first: begins, partition: F.spark_partition_id()}, {BEGUN: begun, DIFFERENT: different}
 
 
-def reading_of(numbers: Sequence[int]) -> Reading:
-    """What the metrics of a batch say: its counts, as `row_plan.metrics` has them, and behind them the two witnesses."""
-    *counts, begun, different = numbers
+def _begins(df: Any) -> Any:
+    """A column that is true in the first row of each partition; None where it cannot be had."""
+    from pyspark.sql import functions as F
+
+    spark = df.sparkSession
+    if is_connect(spark):
+        return None
+    try:
+        made = java.construct(spark, java.load_class(spark, "spark_pd.streaming", "starts.java", "spark_pd.Starts")).column()
+        return type(F.lit(1))(made)
+    except Exception as error:
+        logger.warning(
+            "batches whose rows Spark computes more than once cannot be told from others in this session: %s", type(error).__name__
+        )
+        return None
+
+
+def reading_of(counts: Counts, metrics: Mapping[str, Any]) -> Reading:
+    """What the metrics of a batch say, whose counts are these. Without the two metrics they are believed."""
+    begun, different = metrics.get(BEGUN), metrics.get(DIFFERENT)
     if begun == different:
-        return Counts.of(counts)
-    return Unknown(COUNTED_TWICE if begun > different else NO_STARTS)
+        return counts
+    return Unknown(COUNTED_TWICE if different is None or begun is None or begun > different else NO_STARTS)

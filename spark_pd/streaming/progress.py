@@ -11,7 +11,7 @@ from typing import Any
 
 from spark_pd.checks.counts import Counts, Reading, Unknown
 from spark_pd.streaming.batches import Batch
-from spark_pd.streaming.once import reading_of
+from spark_pd.streaming.once import BEGUN, DIFFERENT, reading_of
 
 
 def value(progress: Any, name: str) -> Any:
@@ -55,8 +55,10 @@ def _reading(row: Any) -> Reading | None:
     values = dict(row) if isinstance(row, Mapping) else row.asDict()
     if "schema" in values:
         values = dict(zip((field["name"] for field in values["schema"]["fields"]), values["values"], strict=False))
-    numbers = [values.get(f"m{n}") for n in range(len(values))]
-    return None if None in numbers else reading_of([int(number) for number in numbers if number is not None])
+    numbers = [values.get(f"m{n}") for n in range(sum(name not in (BEGUN, DIFFERENT) for name in values))]
+    if None in numbers:
+        return None
+    return reading_of(Counts.of([int(number) for number in numbers if number is not None]), values)
 
 
 def _time(text: Any) -> datetime:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.checks.counts import Counts, Unknown
+from spark_pd.checks.counts import Counts
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.dispatch import Dispatcher
 from spark_pd.facts import TriggerPolicy
@@ -27,7 +27,7 @@ from spark_pd.streaming.checked import StreamCheck
 from spark_pd.streaming.ending import said
 from spark_pd.streaming.listener import Hub
 from spark_pd.streaming.memory import Windows
-from spark_pd.streaming.once import COUNTED_TWICE, NO_STARTS, reading_of
+from spark_pd.streaming.once import COUNTED_TWICE, NO_STARTS
 from spark_pd.streaming.progress import batch_of, ran, read_rows
 from spark_pd.streaming.told import ToldBatch, ToldBatches
 from spark_pd.streaming.watch import StreamPlan, Watch
@@ -77,10 +77,15 @@ def test_a_window_says_what_it_leaves_out() -> None:
 
 
 def test_counts_are_known_only_where_each_partition_was_begun_once() -> None:
-    assert reading_of([10, 2, 2, 2, 3, 3]) == Counts(10, 2, 2, (2,))
-    assert reading_of([0, 0, 0, 0, 0, 0]) == Counts(0, 0, 0, (0,))
-    assert reading_of([20, 4, 4, 4, 6, 3]) == Unknown(COUNTED_TWICE)
-    assert reading_of([10, 2, 2, 2, 0, 3]) == Unknown(NO_STARTS)
+    def read(**witnesses: int) -> Batch:
+        told = {"m0": 10, "m1": 2, "m2": 2, "m3": 2, **witnesses}
+        return batch_of({"id": "q", "batchId": 7, "observedMetrics": {"spark_pd_stream_1": told}}, "spark_pd_stream_1")
+
+    known = Counts(10, 2, 2, (2,))
+    assert (read(begun=3, different=3).counts, read(begun=3, different=3).unknown) == (known, None)
+    assert read().counts == known  # over Connect
+    assert (read(begun=6, different=3).counts, read(begun=6, different=3).unknown) == (None, COUNTED_TWICE)
+    assert (read(begun=0, different=3).counts, read(begun=0, different=3).unknown) == (None, NO_STARTS)
 
 
 def test_the_last_failure_that_was_told_ends_a_query_that_did_not_get_over_it() -> None:
@@ -108,10 +113,10 @@ def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
         "batchId": 7,
         "timestamp": "2026-11-21T12:00:00.000Z",
         "durationMs": {"addBatch": 300, "triggerExecution": 500},
-        "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": 2, "m2": 2, "m3": 2, "m4": 3, "m5": 3}, "theirs": {"x": 1}},
+        "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": 2, "m2": 2, "m3": 2}, "theirs": {"x": 1}},
     }
     as_object = type("Progress", (), told)()
-    fields = [{"name": f"m{n}", "type": "long"} for n in range(6)]
+    fields = [{"name": f"m{n}", "type": "long"} for n in range(4)]
     over_connect = {**told, "observedMetrics": {"spark_pd_stream_1": {"values": [10, 2, 2, 2, 3, 3], "schema": {"fields": fields}}}}
     for progress in (told, as_object, over_connect):
         assert batch_of(progress, "spark_pd_stream_1") == batch(7, 10, 2)
@@ -121,7 +126,7 @@ def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
     assert not read_rows({**told, "numInputRows": 0, "sources": [{"numInputRows": 0}]})
     assert read_rows({**told, "numInputRows": 3})
     assert read_rows({**told, "sources": [{"numInputRows": 0}, {"numInputRows": 3}]})  # 3.5 over Connect
-    unknown = {**told, "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": None, "m2": 2, "m3": 2, "m4": 3, "m5": 3}}}
+    unknown = {**told, "observedMetrics": {"spark_pd_stream_1": {"m0": 10, "m1": None, "m2": 2, "m3": 2}}}
     assert batch_of(unknown, "spark_pd_stream_1").counts is None
 
 
