@@ -35,6 +35,8 @@ class StreamCheck:
     subject: Subject
     digest: str = field(init=False)
     """Of the rules that are counted: other rules, other counts."""
+    vouched: bool = True
+    """Whether it is known, or unknown and said so, that each row was counted once."""
     watched: bool = False
     """Whether somebody watches a query of it."""
 
@@ -60,7 +62,16 @@ def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject
     frame = frame.select("*", *[column.alias(place) for place, column in columns.items()])
     observed = frame.observe(name, *[column.alias(metric) for metric, column in counted.items()])
     checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks, *columns)
-    return StreamCheck(df=checked, name=name, plan=plan, rules=tuple(rules), rules_source=rules_source, table=table, subject=subject)
+    return StreamCheck(
+        df=checked,
+        name=name,
+        plan=plan,
+        rules=tuple(rules),
+        rules_source=rules_source,
+        table=table,
+        subject=subject,
+        vouched=bool(witnesses) or once.counts_once(df.sparkSession),
+    )
 
 
 def _refuse(table: str, rules: Sequence[Rule]) -> None:

@@ -4,7 +4,8 @@ Spark observes rows as often as it computes them: twice where a stage is run aga
 its input, before Spark 4.3, and wherever foreachBatch's function starts two actions. So the metrics also say how many partitions were
 begun, and how many different ones that were; where the two differ, the counts are unknown.
 
-The first row of a partition is told by a column that starts.java makes, so there are no such metrics over Connect.
+The first row of a partition is told by a column that starts.java makes, so there are no such metrics over Connect: before Spark 4.3, counts
+are not vouched for there.
 """
 
 from __future__ import annotations
@@ -57,6 +58,13 @@ def _begins(df: Any) -> Any:
             "batches whose rows Spark computes more than once cannot be told from others in this session: %s", type(error).__name__
         )
         return None
+
+
+def counts_once(spark: Any) -> bool:
+    """Whether this Spark observes a row once, however often it computes it: from 4.3 on (SPARK-58183)."""
+    major, _, rest = str(spark.version).partition(".")
+    minor = rest.partition(".")[0]
+    return major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= (4, 3)
 
 
 def reading_of(counts: Counts, metrics: Mapping[str, Any]) -> Reading:

@@ -265,7 +265,14 @@ class Watch:
         stats = None
         if check is not None and (counts is not None or self._unknown is not None):
             stats = stats_of(
-                counts, check.plan.rules, subject=subject, table=check.table, run_id=self.run_id, started_at=at, ended_at=self._ended_at
+                counts,
+                check.plan.rules,
+                vouched=check.vouched,
+                subject=subject,
+                table=check.table,
+                run_id=self.run_id,
+                started_at=at,
+                ended_at=self._ended_at,
             )
         return RunFacts(
             subject=subject,

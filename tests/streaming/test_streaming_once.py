@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyspark
 import pytest
 from pyspark.sql import functions as F
 
-from tests.streaming.shared import BAD, DROP, GOOD, ON, decided, open_triggers, outcomes
-
-COUNTS_ONCE = tuple(int(part) for part in pyspark.__version__.split(".")[:2]) >= (4, 3)
-"""Whether Spark itself counts what it computes again once (SPARK-58183)."""
+from tests.streaming.shared import BAD, COUNTS_ONCE, DROP, GOOD, ON, decided, open_triggers, outcomes
 
 
 def through(monitor, source, made, *, rules=(DROP,), start=None):
