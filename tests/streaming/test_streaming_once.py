@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,21 @@ def test_a_range_partitioner_that_reads_a_batch_twice_is_never_a_wrong_count(ins
 
 def test_a_stage_that_is_run_again_is_never_a_wrong_count(spark, install, source, tmp_path):
     """The files of the batch's shuffle are lost: the stage that the check is in has to make them again."""
-    marker, local = tmp_path / "lost", Path(spark.conf.get("spark.local.dir"))
+    begun, lost, local = tmp_path / "begun", tmp_path / "lost", Path(spark.conf.get("spark.local.dir"))
 
     @F.udf("long")
     def lose(x: int) -> int:
-        if not marker.exists():
-            marker.touch()
-            for file in local.glob("**/shuffle_*"):
-                file.unlink(missing_ok=True)
+        if lost.exists():
+            return x
+        try:
+            begun.touch(exist_ok=False)
+        except FileExistsError:  # the other of the first two tasks: none of the others is to begin before the files are gone
+            while not lost.exists():
+                time.sleep(0.01)
+            return x
+        for file in local.glob("**/shuffle_*"):
+            file.unlink(missing_ok=True)
+        lost.touch()
         return x
 
     # PySpark 4.2.0 by Arrow, its default, sometimes hangs in a plain write of withColumn(udf), without spark_pd
@@ -61,7 +69,7 @@ def test_a_stage_that_is_run_again_is_never_a_wrong_count(spark, install, source
         watched = through(install(ON), source, lambda df: df.repartition(4, "id").select(lose("id").alias("id")))
     finally:
         spark.conf.unset("spark.sql.execution.pythonUDF.arrow.enabled")
-    assert marker.exists()
+    assert lost.exists()
     assert source.rows() == list(range(1, 101))
     is_exact_or_unknown(watched, 100)
 
