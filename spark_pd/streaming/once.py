@@ -1,8 +1,8 @@
 """Whether each row of a batch was counted once.
 
-Spark observes rows as often as it computes them: twice where a stage is run again (a lost executor) or a partitioner takes samples of
-its input, before Spark 4.3, and wherever foreachBatch's function starts two actions. So the metrics also say how many partitions were
-begun, and how many different ones that were; where the two differ, the counts are unknown.
+Before 4.3, Spark observes rows as often as it computes them: twice where a stage is run again (a lost executor), a partitioner takes
+samples of its input, or foreachBatch's function starts two actions. So the metrics also say how many partitions were begun, and how many
+different ones that were; where the two differ, the counts are unknown.
 
 The first row of a partition is told by a column that starts.java makes, so there are no such metrics over Connect: before Spark 4.3, counts
 are not vouched for there.
