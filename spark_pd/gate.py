@@ -187,6 +187,14 @@ class Passage:
         """The dedup keys of alerts that the policy did not let out."""
         return frozenset(delivery.alert.dedup_key for delivery in self._withheld)
 
+    @property
+    def standing(self) -> frozenset[str]:
+        """The dedup keys of firing alerts that are withheld while their incident is open, as far as is known, by an earlier one."""
+        withheld = [ruling for ruling in self._rulings if ruling.withheld is not None and ruling.kept is not None]
+        return frozenset(
+            r.kept.dedup_key for r in withheld if r.kept is not None and r.kept.outcome == "firing" and r.kept.open_since is not None
+        )
+
     def noted(self, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
         """The decisions, with what policy made of their alerts at the end of their reasons."""
         notes: dict[tuple[str, str | None], str] = {}

@@ -171,7 +171,8 @@ def _query_failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str
     if query is None:
         return "none", "it is about streaming queries that monitor.watch watches"
     if query.failure is not None:
-        return "firing", f"query {query.name} failed: {query.failure}"
+        reason = f"query {query.name} failed: {query.failure}"
+        return ("firing", reason) if facts.told_elsewhere is None else ("none", f"{reason}; {facts.told_elsewhere}")
     if query.completed is not None:
         return "good", f"query {query.name} completed batch {query.completed}"
     return "none", f"query {query.name} {'ended without an exception' if query.ended else 'has completed no batch since it was started'}"

@@ -22,6 +22,8 @@ class Batch:
     """That its trigger took."""
     counts: Counts | None
     """None where they are not known."""
+    unknown: str | None = None
+    """Why rows that were checked could not be counted; None where they were, or Spark told of none."""
 
     @property
     def input_count(self) -> int | None:
@@ -41,7 +43,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The last batches that had rows, oldest first. Their counts are those of the same rules."""
+    """The last batches that had rows, oldest first. Their counts are those of the same rules.
+
+    Those that could not be counted are shown between the others, and are not part of what is judged: they push none of the others out.
+    """
 
     rules: str = ""
     """A digest of the rules."""
@@ -49,8 +54,16 @@ class Window:
 
     def taking(self, batch: Batch, *, most: int) -> Window:
         """The window with a batch more, and no more than `most`. A batch that is in it and was replayed counts once: as last seen."""
-        others = [b for b in self.batches if (b.query_id, b.batch_id) != (batch.query_id, batch.batch_id)]
-        return Window(self.rules, (*others, batch)[-most:])
+        found = [b for b in self.batches if (b.query_id, b.batch_id) != (batch.query_id, batch.batch_id)]
+        found.append(batch)
+        counted = [place for place, b in enumerate(found) if b.counts is not None][-most:]
+        uncounted = [place for place, b in enumerate(found) if b.counts is None and (not counted or place > counted[0])][-most:]
+        return Window(self.rules, tuple(found[place] for place in sorted((*counted, *uncounted))))
+
+    @property
+    def uncounted(self) -> tuple[Batch, ...]:
+        """Those whose rows could not be counted."""
+        return tuple(batch for batch in self.batches if batch.counts is None)
 
     @property
     def counts(self) -> Counts | None:
@@ -59,12 +72,15 @@ class Window:
         return summed(known) if known else None
 
     def __str__(self) -> str:
-        if not self.batches:
-            return "no batch with rows yet"
-        first, last = self.batches[0].batch_id, self.batches[-1].batch_id
-        if len(self.batches) == 1:
-            return f"batch {last}"
-        return f"the last {len(self.batches)} batches with rows, {first} to {last}"
+        counted = [batch.batch_id for batch in self.batches if batch.counts is not None]
+        if not counted:
+            said = "no batch with rows yet"
+        elif len(counted) == 1:
+            said = f"batch {counted[0]}"
+        else:
+            said = f"the last {len(counted)} batches with rows, {counted[0]} to {counted[-1]}"
+        left_out = ", ".join(str(batch.batch_id) for batch in self.uncounted)
+        return f"{said}, without {left_out}, which could not be counted" if left_out else said
 
 
 def summed(counts: Sequence[Counts]) -> Counts:

@@ -14,6 +14,7 @@ from spark_pd.checks.counting import check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics, row_plan
 from spark_pd.errors import UsageError
 from spark_pd.model import Rule, Subject, names
+from spark_pd.streaming import once
 
 INSTEAD = "monitor.foreach_batch checks each micro-batch as a DataFrame of its own, before it is written: use it for"
 
@@ -34,6 +35,8 @@ class StreamCheck:
     subject: Subject
     digest: str = field(init=False)
     """Of the rules that are counted: other rules, other counts."""
+    vouched: bool = True
+    """Whether it is known, or unknown and said so, that each row was counted once."""
     watched: bool = False
     """Whether somebody watches a query of it."""
 
@@ -52,10 +55,23 @@ def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject
     constants.warn(df, rules)
     name = f"spark_pd_stream_{check_id():x}"
     masks = [f"__{name}_{word}" for word in range(len(plan.words))]
-    # No place of a row in its partition, by which an observation of a batch run knows rows that were counted twice: streams refuse it.
-    observed = mask_columns(df, plan, masks).observe(name, *[column.alias(f"m{n}") for n, column in enumerate(metrics(plan, masks))])
-    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks)
-    return StreamCheck(df=checked, name=name, plan=plan, rules=tuple(rules), rules_source=rules_source, table=table, subject=subject)
+    first, partition = f"__{name}_first", f"__{name}_partition"
+    columns, witnesses = once.witnesses(df, first, partition)
+    counted = {f"m{n}": column for n, column in enumerate(metrics(plan, masks))} | witnesses
+    frame = mask_columns(df, plan, masks)
+    frame = frame.select("*", *[column.alias(place) for place, column in columns.items()])
+    observed = frame.observe(name, *[column.alias(metric) for metric, column in counted.items()])
+    checked = observed.filter(F.expr(kept(plan, masks))).drop(*masks, *columns)
+    return StreamCheck(
+        df=checked,
+        name=name,
+        plan=plan,
+        rules=tuple(rules),
+        rules_source=rules_source,
+        table=table,
+        subject=subject,
+        vouched=bool(witnesses) or once.counts_once(df.sparkSession),
+    )
 
 
 def _refuse(table: str, rules: Sequence[Rule]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.errors import UsageError
+from spark_pd.streaming.told import ToldBatch, told_batches
 
 if TYPE_CHECKING:
     from spark_pd.run import Run
@@ -45,14 +47,37 @@ class ForeachBatch:
 
     def __call__(self, df: Any, batch_id: int) -> None:
         """Check the batch, and write what stays of it. Raises RuleFailed, which ends the query, before anything is written."""
-        self.run, self.batch_id = self._make(), batch_id
-        with self.run as run:
-            checked = run.check(df)
-            if self._write is not None:
-                self._write(checked, batch_id)
-            else:
-                target = self._target
-                run.write(checked, mode=target.mode, format=target.format, partition_by=target.partition_by, options=target.options)
+        query = _query_run(df)  # before anything of the user's can change what the thread says
+        run = self._make()
+        self.run, self.batch_id = run, batch_id
+        try:
+            with run:
+                self._check_and_write(run, df, batch_id)
+        except BaseException:
+            if query is not None and run.told_failure:
+                told_batches.add(query, ToldBatch(run.table, batch_id))
+            raise
+
+    def _check_and_write(self, run: Run, df: Any, batch_id: int) -> None:
+        checked = run.check(df)
+        if self._write is not None:
+            self._write(checked, batch_id)
+        else:
+            target = self._target
+            run.write(checked, mode=target.mode, format=target.format, partition_by=target.partition_by, options=target.options)
 
     def __reduce__(self) -> str:
         raise UsageError(NOT_OVER_CONNECT)
+
+
+def _query_run(df: Any) -> str | None:
+    """Which start of which query this thread does a batch of: Spark makes that its job group, beside the query's id.
+
+    None where it does not say: the function was called by hand, or Python's threads have none of their own in the JVM.
+    """
+    with suppress(Exception):
+        context = df.sparkSession.sparkContext
+        if context.getLocalProperty("sql.streaming.queryId"):
+            run_id: str | None = context.getLocalProperty("spark.jobGroup.id")
+            return run_id
+    return None

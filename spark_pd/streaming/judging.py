@@ -18,9 +18,20 @@ OF_QUERY = frozenset({"query_failure"})
 
 
 def stats_of(
-    counts: Counts | None, rules: tuple[Rule, ...], *, subject: Subject, table: str, run_id: str, started_at: datetime, ended_at: datetime
+    counts: Counts | None,
+    rules: tuple[Rule, ...],
+    *,
+    vouched: bool,
+    subject: Subject,
+    table: str,
+    run_id: str,
+    started_at: datetime,
+    ended_at: datetime,
 ) -> RunStats:
-    """The stats of the batches' rows together; `rules` are those that are counted, in the counts' order."""
+    """The stats of the batches' rows together; `rules` are those that are counted, in the counts' order.
+
+    vouched: whether counts that are known are exact.
+    """
     rows = None if counts is None else counts.rows
     return RunStats(
         product_id=subject.product_id,
@@ -33,7 +44,7 @@ def stats_of(
         error_count=None if counts is None else counts.failed,
         dropped_count=None if counts is None else counts.dropped,
         output_count=None if counts is None else counts.rows - counts.dropped,
-        exact=counts is not None,
+        exact=counts is not None and vouched,
         counting="observation",
         rules=tuple(_result(rule, counts, place) for place, rule in enumerate(rules)),
     )
@@ -68,6 +79,8 @@ def _told(alert: Alert, facts: RunFacts, window: Window) -> Alert:
     """The alert, with what it is about a stream."""
     assert facts.query is not None
     details = {**alert.details, "query": facts.query.name, "batches": str(window)}
+    if window.uncounted:
+        details["batches_unknown_because"] = window.uncounted[-1].unknown
     if alert.trigger in OF_QUERY:
         return replace(alert, details=details)
     return replace(alert, summary=f"{alert.summary}, in {window}" if alert.state == "firing" else alert.summary, details=details)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from spark_pd.checks.counts import Counts
+from spark_pd.checks.counts import Counts, Reading, Unknown
 from spark_pd.streaming.batches import Batch
+from spark_pd.streaming.once import BEGUN, DIFFERENT, reading_of
 
 
 def value(progress: Any, name: str) -> Any:
@@ -38,21 +39,26 @@ def batch_of(progress: Any, observed: str | None) -> Batch:
     """The batch, with the counts that were observed under that name."""
     row = (value(progress, "observedMetrics") or {}).get(observed)
     durations = value(progress, "durationMs") or {}
+    reading = None if row is None else _reading(row)
     return Batch(
         query_id=str(value(progress, "id")),
         batch_id=int(value(progress, "batchId")),
         at=_time(value(progress, "timestamp")),
         seconds=int(durations.get("triggerExecution", 0)) / 1_000,
-        counts=None if row is None else _counts(row),
+        counts=reading if isinstance(reading, Counts) else None,
+        unknown=reading.reason if isinstance(reading, Unknown) else None,
     )
 
 
-def _counts(row: Any) -> Counts | None:
+def _reading(row: Any) -> Reading | None:
+    """What the metrics say; None where one is missing."""
     values = dict(row) if isinstance(row, Mapping) else row.asDict()
     if "schema" in values:
         values = dict(zip((field["name"] for field in values["schema"]["fields"]), values["values"], strict=False))
-    numbers = [values.get(f"m{n}") for n in range(len(values))]
-    return None if None in numbers else Counts.of([int(number) for number in numbers if number is not None])
+    numbers = [values.get(f"m{n}") for n in range(sum(name not in (BEGUN, DIFFERENT) for name in values))]
+    if None in numbers:
+        return None
+    return reading_of(Counts.of([int(number) for number in numbers if number is not None]), values)
 
 
 def _time(text: Any) -> datetime:

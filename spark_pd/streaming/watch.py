@@ -22,6 +22,7 @@ from spark_pd.streaming.judging import OF_COUNTS, OF_QUERY, decisions_of, stats_
 from spark_pd.streaming.listener import Hub
 from spark_pd.streaming.memory import Windows
 from spark_pd.streaming.progress import batch_of, observed_names, ran, read_rows, value
+from spark_pd.streaming.told import ToldBatch, told_batches
 
 if TYPE_CHECKING:
     from spark_pd.streaming.checked import StreamCheck
@@ -80,6 +81,8 @@ class Watch:
         self._over = False
         self._state = QueryFacts(name=lasting_name(query))
         self._unknown: str | None = None
+        self._told: ToldBatch | None = None
+        self._warned = False
         self._started_at = self._ended_at = datetime.now(timezone.utc)
         self._alerts: deque[Alert] = deque(maxlen=MOST)
         self._deliveries: deque[Delivery] = deque(maxlen=MOST)
@@ -115,7 +118,7 @@ class Watch:
 
     @property
     def batches(self) -> tuple[Batch, ...]:
-        """The last batches that had rows, oldest first, no more than spark.pd.stream.batches."""
+        """The last batches that had rows, oldest first: spark.pd.stream.batches that were counted, and those between that could not be."""
         return self._window.batches
 
     @property
@@ -177,8 +180,9 @@ class Watch:
             self._read(self._asked())
             if self._over:
                 return
-            told = None if failure is None else said(failure, self._plan.exceptions)
-            self._state = QueryFacts(name=self.name, completed=self._state.completed, ended=True, failure=told)
+            reason = None if failure is None else said(failure, self._plan.exceptions)
+            self._state = QueryFacts(name=self.name, completed=self._state.completed, ended=True, failure=reason)
+            self._told = None if failure is None else told_batches.ending(self.run_id, completed=self._newest)
             self._ended_at = datetime.now(timezone.utc)
             self._judge(OF_QUERY)
             self._leave()
@@ -229,13 +233,14 @@ class Watch:
     def _completed(self, batch: Batch, *, had_rows: bool) -> None:
         self._state = QueryFacts(name=self.name, completed=batch.batch_id)
         self._ended_at = datetime.now(timezone.utc)
-        self._unknown = UNCOUNTED if batch.counts is None and had_rows and self._check is not None else None
-        triggers = OF_QUERY
-        if batch.counts is not None and batch.counts.rows:
+        self._unknown = batch.unknown or (UNCOUNTED if batch.counts is None and had_rows and self._check is not None else None)
+        if batch.unknown is not None or (batch.counts is not None and batch.counts.rows):
             self._window = self._window.taking(batch, most=self._plan.batches)
             self._windows.save(self.subject.prefix, self._window)
-            triggers = OF_QUERY | OF_COUNTS
-        self._judge(triggers)
+        if batch.unknown is not None and not self._warned:
+            self._warned = True
+            _log.warning("%s: batch %s is left out of what is judged, and each like it: %s", self.name, batch.batch_id, batch.unknown)
+        self._judge(OF_QUERY | OF_COUNTS if batch.counts is not None and batch.counts.rows else OF_QUERY)
 
     def _judge(self, triggers: frozenset[str]) -> None:
         """Decide anew, and tell what is news of these triggers."""
@@ -260,7 +265,14 @@ class Watch:
         stats = None
         if check is not None and (counts is not None or self._unknown is not None):
             stats = stats_of(
-                counts, check.plan.rules, subject=subject, table=check.table, run_id=self.run_id, started_at=at, ended_at=self._ended_at
+                counts,
+                check.plan.rules,
+                vouched=check.vouched,
+                subject=subject,
+                table=check.table,
+                run_id=self.run_id,
+                started_at=at,
+                ended_at=self._ended_at,
             )
         return RunFacts(
             subject=subject,
@@ -269,6 +281,7 @@ class Watch:
             stats=stats,
             unknown=self._unknown,
             failure=self._state.failure,
+            told_elsewhere=None if self._told is None else str(self._told),
             rules=() if check is None else check.rules,
             rules_source=NO_RULES if check is None else check.rules_source,
             started_at=at,

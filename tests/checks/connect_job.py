@@ -292,8 +292,10 @@ def stream(spark: Any, monitor: Any, folder: str) -> Any:
         until = time.monotonic() + 60
         while not watched.is_over and time.monotonic() < until:  # the listener tells, or the query is asked
             time.sleep(0.05)
+        exact.append(watched.stats.exact)
         return [watched.is_over, [b.input_count for b in watched.batches], [b.dropped_count for b in watched.batches]]
 
+    exact: list[bool] = []
     with Sandbox() as pagerduty:
         config = {**pagerduty.config, "spark.pd.on.error_drop_threshold": True, "spark.expectations.notifications.error.drop.threshold": 9}
         paging = spark_pd.install(spark, {**config, "spark.pd.stream.batches": 2})
@@ -301,7 +303,7 @@ def stream(spark: Any, monitor: Any, folder: str) -> Any:
         for rows, broken in ((range(100), False), (range(101, 110), False), (range(111, 120), True)):
             found.append([*through(paging, rows, broken), [i.dedup_key for i in pagerduty.open_incidents()]])
         paging.uninstall()
-        return {"found": found, "written": int(spark.read.parquet(f"{folder}/out").count())}
+        return {"found": found, "written": int(spark.read.parquet(f"{folder}/out").count()), "exact": exact}
 
 
 @scenario

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pyspark
+
 DROP = {"rule": "positive", "expectation": "id > 0", "action_if_failed": "drop"}
 IGNORE = {"rule": "below_90", "expectation": "id < 90", "action_if_failed": "ignore"}
 RULES = [DROP, IGNORE]
@@ -19,6 +21,8 @@ ON = {
 GOOD = (1, 2, 3, 4)
 BAD = (1, 2, -3, -4)
 LIMIT = 60.0
+COUNTS_ONCE = tuple(int(part) for part in pyspark.__version__.split(".")[:2]) >= (4, 3)
+"""Whether Spark itself counts what it computes again once (SPARK-58183)."""
 
 
 class Source:
@@ -72,6 +76,11 @@ def until(condition: Callable[[], object]) -> None:
 def outcomes(watched: Any) -> dict[str, str]:
     """What was decided, by trigger."""
     return {decision.trigger: decision.outcome for decision in watched.decisions}
+
+
+def decided(watched: Any, trigger: str) -> tuple[str, str]:
+    """What was decided of one trigger, and why."""
+    return next((d.outcome, d.reason) for d in watched.decisions if d.trigger == trigger)
 
 
 def open_triggers(pagerduty: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from spark_pd.streaming.checked import StreamCheck
 from spark_pd.streaming.ending import said
 from spark_pd.streaming.listener import Hub
 from spark_pd.streaming.memory import Windows
+from spark_pd.streaming.once import COUNTED_TWICE, NO_STARTS
 from spark_pd.streaming.progress import batch_of, ran, read_rows
+from spark_pd.streaming.told import ToldBatch, ToldBatches
 from spark_pd.streaming.watch import StreamPlan, Watch
 
 AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -34,6 +37,10 @@ AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
 def batch(number: int, rows: int = 10, dropped: int = 0, query: str = "q") -> Batch:
     return Batch(query_id=query, batch_id=number, at=AT, seconds=0.5, counts=Counts(rows, dropped, dropped, (dropped,)))
+
+
+def uncounted(number: int) -> Batch:
+    return replace(batch(number), counts=None, unknown="twice")
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 50)), max_size=30), st.integers(1, 5))
@@ -47,6 +54,51 @@ def test_a_window_has_the_last_of_each_batch_and_no_more_than_it_may(told: list[
         kept = dict(list(kept.items())[-most:])
     assert [(b.batch_id, b.input_count) for b in window.batches] == list(kept.items())
     assert window.counts == (None if not told else Counts(sum(b.input_count or 0 for b in window.batches), 0, 0, (0,)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=30), st.integers(1, 5))
+def test_a_batch_that_could_not_be_counted_pushes_none_out_and_is_no_part_of_the_sum(told: list[tuple[int, bool]], most: int) -> None:
+    window, counted = Window(), Window()
+    for number, known in told:
+        one = batch(number) if known else uncounted(number)
+        window = window.taking(one, most=most)
+        counted = Window(batches=tuple(b for b in counted.batches if b.batch_id != number))
+        counted = counted.taking(one, most=most) if known else counted
+    assert [b for b in window.batches if b.counts is not None] == list(counted.batches)
+    assert window.counts == counted.counts
+    assert len(window.uncounted) <= most
+
+
+def test_a_window_says_what_it_leaves_out() -> None:
+    window = Window().taking(uncounted(0), most=5)
+    assert (str(window), window.counts) == ("no batch with rows yet, without 0, which could not be counted", None)
+    window = window.taking(batch(1), most=5).taking(uncounted(2), most=5).taking(batch(3), most=5)
+    assert str(window) == "the last 2 batches with rows, 1 to 3, without 2, which could not be counted"
+
+
+def test_counts_are_known_only_where_each_partition_was_begun_once() -> None:
+    def read(**witnesses: int) -> Batch:
+        told = {"m0": 10, "m1": 2, "m2": 2, "m3": 2, **witnesses}
+        return batch_of({"id": "q", "batchId": 7, "observedMetrics": {"spark_pd_stream_1": told}}, "spark_pd_stream_1")
+
+    known = Counts(10, 2, 2, (2,))
+    assert (read(begun=3, different=3).counts, read(begun=3, different=3).unknown) == (known, None)
+    assert read().counts == known  # over Connect
+    assert (read(begun=6, different=3).counts, read(begun=6, different=3).unknown) == (None, COUNTED_TWICE)
+    assert (read(begun=0, different=3).counts, read(begun=0, different=3).unknown) == (None, NO_STARTS)
+
+
+def test_the_last_failure_that_was_told_ends_a_query_that_did_not_get_over_it() -> None:
+    told = ToldBatches()
+    assert told.ending("a", completed=-1) is None
+    told.add("a", ToldBatch("t", 3))
+    assert told.ending("a", completed=2) == ToldBatch("t", 3)
+    assert told.ending("a", completed=3) is None
+    assert told.ending("b", completed=-1) is None
+    for n in range(100):
+        told.add(f"other {n}", ToldBatch("t", 0))
+    assert told.ending("a", completed=2) is None
+    assert told.ending("other 0", completed=-1) == ToldBatch("t", 0)
 
 
 def test_a_batch_of_another_query_is_another_batch() -> None:
@@ -65,7 +117,7 @@ def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
     }
     as_object = type("Progress", (), told)()
     fields = [{"name": f"m{n}", "type": "long"} for n in range(4)]
-    over_connect = {**told, "observedMetrics": {"spark_pd_stream_1": {"values": [10, 2, 2, 2], "schema": {"fields": fields}}}}
+    over_connect = {**told, "observedMetrics": {"spark_pd_stream_1": {"values": [10, 2, 2, 2, 3, 3], "schema": {"fields": fields}}}}
     for progress in (told, as_object, over_connect):
         assert batch_of(progress, "spark_pd_stream_1") == batch(7, 10, 2)
         assert batch_of(progress, "spark_pd_stream_2").counts is None
