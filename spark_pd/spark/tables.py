@@ -29,6 +29,8 @@ COMMIT = {
 """How a row gets into a folder of files. All writers of a folder share one `_temporary`, and as Hadoop commits by default, the first who is
 done moves or deletes what the others have there: rows were lost, and others there twice. So a task moves its own file, and nobody clears
 away: an empty folder stays behind in `_temporary` for each row."""
+STATE_SUFFIX = "_state"
+"""What the state's table is named by, behind the stats table's name."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
