@@ -14,6 +14,7 @@ from spark_pd.history import History
 from spark_pd.history.reading import past_runs
 from spark_pd.memory import StateStore
 from spark_pd.model import Subject
+from spark_pd.scrub import describe
 from spark_pd.spark.background import Call
 from spark_pd.spark.tables import STATE_SUFFIX, Table, TableColumn, beside
 from spark_pd.state.table_store import RunState, StateTable
@@ -98,7 +99,9 @@ class RunRecord:
             return self._past.result(READ_SECONDS)
         except Exception as error:
             reason = type(error).__name__
-            logger.warning("%s: the history could not be read, so nothing is unusual: %s", self._records.stats.name, reason)
+            logger.warning(
+                "%s: the history could not be read, so nothing is unusual: %s", self._records.stats.name, describe(error, "scrubbed")
+            )
             return History(unknown=reason)
 
     def end(self, ended: Ended) -> None:
@@ -129,6 +132,6 @@ class RunRecord:
             logger.warning(
                 "%s: the run's row could not be written: %s",
                 self._records.stats.name,
-                type(error).__name__,
+                describe(error, "scrubbed"),
                 exc_info=logger.isEnabledFor(logging.DEBUG),
             )

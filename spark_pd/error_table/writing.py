@@ -12,6 +12,7 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
+from spark_pd.spark.fitting import declared, quoted
 
 _log = logging.getLogger("spark_pd.error_table")
 
@@ -160,7 +161,7 @@ class _Appending:
             return self._frame
         lacking = [field for key, field in rows.items() if key not in has]
         if lacking:
-            columns = ", ".join(f"`{field.name.replace('`', '``')}` {field.dataType.simpleString()}" for field in lacking)
+            columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in lacking)
             try:
                 self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
             except Exception as error:
@@ -168,8 +169,7 @@ class _Appending:
                 raise OtherColumns(
                     f"it lacks the columns {new}, which could not be added ({type(error).__name__}); add them, or move it away"
                 ) from error
-        frame = self._frame
-        for key, field in has.items():
-            if key not in rows:
-                frame = frame.selectExpr("*", f"CAST(NULL AS {field.dataType.simpleString()}) AS `{field.name.replace('`', '``')}`")
-        return frame
+        from pyspark.sql import functions as F
+
+        gone = [F.lit(None).cast(field.dataType).alias(field.name) for key, field in has.items() if key not in rows]
+        return self._frame.select("*", *gone)

@@ -11,6 +11,8 @@ from pyspark.sql import functions as F
 from spark_pd.history.past import PastRun
 from spark_pd.spark.tables import Table, time_of
 
+TYPES = {"exact": "boolean", "input_count": "bigint", "error_count": "bigint", "dropped_count": "bigint"}
+"""Of columns that somebody may have made with another type; the others are texts."""
 NEEDED = ("subject", "started_at", "meta_dq_run_id", "status", "exact", "input_count", "error_count", "dropped_count", "rules", "decisions")
 
 
@@ -33,7 +35,8 @@ def newest_runs(table: Table, subject: str, *, most: int) -> Any:
         return None
     # A number, since what a timestamp becomes in Python depends on the session's and the machine's time zones.
     columns = [F.expr("unix_micros(started_at)").alias("started_at")]
-    columns += [F.col(name) for name in NEEDED[2:] if name in there and name not in ("rules", "decisions")]
+    plain = [name for name in NEEDED[2:] if name in there and name not in ("rules", "decisions")]
+    columns += [F.col(name).cast(TYPES.get(name, "string")).alias(name) for name in plain]
     if "rules" in there:
         columns.append(F.expr("transform(rules, r -> named_struct('name', r.name, 'share', r.failed_percentage))").alias("rules"))
     if "decisions" in there:

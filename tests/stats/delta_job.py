@@ -21,6 +21,7 @@ from spark_pd.spark.tables import Table
 from spark_pd.stats import COLUMNS, row_of
 from tests.checks.delta_job import session
 from tests.road.shared import write
+from tests.stats import killed_job
 from tests.stats.test_stats_row import ENDED, FACTS
 
 TENS = {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop"}
@@ -102,7 +103,28 @@ def an_incident_that_another_cluster_closes(spark: Any, folder: str) -> Any:
     return {"told": told, "open": open_now, "state rows": state.read().count()}
 
 
-SCENARIOS = (runs_in_a_folder, a_table_of_a_catalog_with_fewer_columns, four_writers_at_once, an_incident_that_another_cluster_closes)
+def after_a_crash(spark: Any, folder: str) -> Any:
+    """What the jobs that were killed before left, and what stands in their tables when they ran again."""
+    told = {}
+    for place, killed in crashed(folder).items():
+        left = killed_job.found(spark, killed, "delta")
+        again = killed_job.job(spark, killed, "delta")
+        told[place] = [left, killed_job.found(spark, killed, "delta"), again.run_id]
+    return told
+
+
+def crashed(folder: str) -> dict[str, str]:
+    """The folder of each job that is killed, by the place."""
+    return {place: f"{folder}/killed-{n}" for n, place in enumerate(killed_job.PLACES)}
+
+
+SCENARIOS = (
+    runs_in_a_folder,
+    a_table_of_a_catalog_with_fewer_columns,
+    four_writers_at_once,
+    an_incident_that_another_cluster_closes,
+    after_a_crash,
+)
 
 
 def main(folder: str) -> None:

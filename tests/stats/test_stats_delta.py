@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.jobs import found_by
+from tests.stats.delta_job import crashed
+from tests.stats.killed import killed_by, must_be_repaired
+from tests.stats.killed_job import PLACES
 
 pytestmark = pytest.mark.timeout(600)  # one job for all of them
 
@@ -18,6 +23,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if importlib.util.find_spec("delta") is None:
         pytest.skip("delta-spark is not installed, or there is none for this PySpark")
     folder = tmp_path_factory.mktemp("delta")
+    if os.name == "posix":
+        for place, killed in crashed(str(folder)).items():
+            Path(killed).mkdir()
+            killed_by(Path(killed), "delta", place)
     return found_by("-m", "tests.stats.delta_job", str(folder), folder=folder, seconds=560)
 
 
@@ -42,3 +51,9 @@ def test_another_cluster_closes_the_incident_and_then_nothing_is_sent(found):
         "open": 0,
         "state rows": 6,
     }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_between_two_tables_the_first_are_whole_and_running_again_repairs_the_rest(found, place):
+    must_be_repaired(place, *found["after_a_crash"][place])
