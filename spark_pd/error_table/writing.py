@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -12,6 +14,7 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
+from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, loses_rows, mended_by, own_commit
 from spark_pd.spark.fitting import declared, quoted
 
 _log = logging.getLogger("spark_pd.error_table")
@@ -20,6 +23,8 @@ HOLDS_ARRAYS = frozenset({"delta", "parquet", "orc", "json", "avro", "iceberg", 
 """Formats that can keep the failed rules of a row. The error table of a CSV file has the session's default format."""
 TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
 """Formats whose files have a schema of their own, which they may not contradict."""
+_ODD = re.compile(r"[ ,;{}()\n\t=]")
+"""What a Delta table's columns may have in their names only where they are mapped to others in its files."""
 NOTHING_FAILED = "no row failed a rule"
 
 
@@ -78,6 +83,11 @@ def _told(outcome: ErrorTable) -> ErrorTable:
     return outcome
 
 
+@functools.cache  # once for each table
+def _warn_of_other_writers(name: str) -> None:
+    _log.warning(LOSES_ROWS, name, mended_by(name))
+
+
 class _Appending:
     """One run's rows on their way to the error table, in its own format where it has one, else the target's, else the session's."""
 
@@ -106,17 +116,40 @@ class _Appending:
 
     def _append(self, there: bool) -> None:
         self._format = self._format_of(there)
-        frame = self._frame
-        writer = frame.write
+        if self._format in FILES and not self._place.is_path:
+            self._insert(there)
+            return
+        writer = self._frame.write
         if self._format == "delta":
             writer = writer.option("mergeSchema", "true")
+            if not there and any(_ODD.search(name) for name in self._frame.columns):
+                writer = writer.option("delta.columnMapping.mode", "name")
         elif there and not (self._place.is_path and self._format not in TYPED):
             writer = self._fitted().write
+        if self._format in FILES:
+            writer = writer.options(**own_commit())
         writer = writer.format(self._format).mode("append")
         if self._place.is_path:
             writer.save(self._place.name)
         else:
             writer.saveAsTable(self._place.name)
+
+    def _insert(self, there: bool) -> None:
+        """Append them to a catalog's table of files. It is made without them: of two runs that make it with theirs, one may lose."""
+        name = self._place.name
+        if not there:
+            columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in self._frame.schema.fields)
+            options = ", ".join(f"'{option}' '{value}'" for option, value in COMMIT.items())
+            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} OPTIONS ({options})")
+        elif loses_rows(self._described(name), str(self._spark.version)):
+            _warn_of_other_writers(name)
+        frame = self._fitted()
+        ours = {column.casefold(): column for column in frame.columns} | {column: column for column in frame.columns}
+        by_place = [quoted(ours.get(column, ours[column.casefold()])) for column in self._spark.read.table(name).columns]
+        frame.select(*by_place).write.mode("append").options(**own_commit()).insertInto(name)
+
+    def _described(self, name: str) -> dict[str, str]:
+        return {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()}
 
     def _there(self) -> bool:
         if not self._place.is_path:
@@ -137,8 +170,8 @@ class _Appending:
         if place.is_path or not self._spark.catalog.tableExists(place.name):  # to describe what is not there is an error in Spark's log
             return None
         with suppress(Exception):
-            rows = self._spark.sql(f"DESCRIBE TABLE EXTENDED {place.name}").filter("col_name = 'Provider'").collect()
-            return str(rows[-1]["data_type"]).lower() if rows else None
+            format = self._described(place.name).get("Provider")
+            return None if format is None else format.lower()
         return None
 
     def _fitted(self) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from spark_pd.spark.files import COMMIT, LOSES_ROWS, loses_rows, mended_by
 from spark_pd.spark.fitting import declared, fitted, quoted
 
 logger = logging.getLogger("spark_pd.spark")
@@ -23,19 +24,6 @@ DELTA = "delta"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 ATTEMPTS = 4
 """Of an append. Two that create the table at once, or change a Delta table's schema at once, conflict; appends alone never do."""
-SHARING = {
-    "mapreduce.fileoutputcommitter.algorithm.version": "2",
-    "mapreduce.fileoutputcommitter.cleanup.skipped": "true",
-}
-COMMIT = {
-    **SHARING,
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-}
-"""How a row gets into a folder of files. All writers of a folder share one `_temporary`, and as Hadoop commits by default, the first who is
-done moves or deletes what the others have there: rows were lost, and others there twice. So a task moves its own file, and nobody clears
-away: an empty folder stays behind in `_temporary` for each row."""
-FILES = frozenset({"parquet", "orc", "json", "csv", "avro", "text", "xml", "hive"})
-"""Formats whose tables are folders of files, which `COMMIT` is about."""
 STATE_SUFFIX = "_state"
 """What the state's table is named by, behind the stats table's name."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -57,8 +45,8 @@ class _Existing:
     fields: tuple[Any, ...]
     """Its columns, as Spark has them."""
     format: str | None
-    commits_safely: bool = True
-    """Whether each of its writers commits as `COMMIT` says: the table itself holds it."""
+    loses_rows: bool = False
+    """Where several write it at once."""
 
 
 class Table:
@@ -143,7 +131,8 @@ class Table:
         if found is not None and (again or format != DELTA):
             frame = self._fitted(frame, found, grows=format == DELTA)
             if not self.is_path and format != DELTA:
-                self._warn_of_other_writers(found)
+                if found.loses_rows:
+                    self._warn(LOSES_ROWS, mended_by(self.name))
                 frame.write.mode("append").options(**COMMIT).insertInto(self.name)
                 return
         writer = frame.write.mode("append").options(**({} if format == DELTA else COMMIT))
@@ -181,16 +170,6 @@ class Table:
             self._warn("%s has other types than ours, and NULL where a value does not fit them: %s", "; ".join(row.other))
         return row.frame
 
-    def _warn_of_other_writers(self, found: _Existing) -> None:
-        """Spark before 4 takes no options for an insert: what the table itself does not hold, nobody keeps to."""
-        if found.commits_safely or not str(self._spark.version).startswith("3."):
-            return
-        held = ", ".join(f"'{name}'='{value}'" for name, value in COMMIT.items())
-        self._warn(
-            "%s is of files, and Spark 3 may lose rows of it where several runs write it at once; where they do: %s",
-            f"ALTER TABLE {self.name} SET SERDEPROPERTIES ({held})",
-        )
-
     def _warn(self, text: str, what: str) -> None:
         """Once for each text."""
         if text not in self._warned:
@@ -215,9 +194,8 @@ class Table:
     def _described(self, fields: tuple[Any, ...]) -> _Existing:
         """A table with these columns, with what its catalog tells of it."""
         told = {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect()}
-        format, held = told.get("Provider"), told.get("Storage Properties", "")
-        format = None if format is None else format.casefold()
-        return _Existing(fields, format, format not in FILES or all(f"{name}={value}" in held for name, value in SHARING.items()))
+        format = told.get("Provider")
+        return _Existing(fields, None if format is None else format.casefold(), loses_rows(told, str(self._spark.version)))
 
     def _format(self) -> str | None:
         """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""

@@ -1,0 +1,42 @@
+"""Tables that are folders of files, and how several writers append to one without losing each other's rows.
+
+All writers of a folder share one `_temporary` in it, and as Hadoop commits by default, the first who is done moves or deletes what the
+others have there: rows were lost, and others there twice. So nobody clears away: empty folders stay behind in `_temporary` of each write.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+FILES = frozenset({"parquet", "orc", "json", "csv", "avro", "text", "xml", "hive"})
+"""Formats whose tables are folders of files."""
+_VERSION = "mapreduce.fileoutputcommitter.algorithm.version"
+_SHARED = {_VERSION: "2", "mapreduce.fileoutputcommitter.cleanup.skipped": "true"}
+COMMIT = {**_SHARED, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
+"""Each task moves its own file into place. For a table that holds it for all of its writers, and for writes of one file."""
+
+LOSES_ROWS = "%s is of files, and Spark 3 may lose rows of it where several runs write it at once; where they do: %s"
+"""A warning: the table's name, and what it is `mended_by`."""
+
+
+def own_commit() -> dict[str, str]:
+    """For one write of any size: all of its files are moved at its end, out of a folder that no other writer has."""
+    return {**COMMIT, _VERSION: "1", "mapreduce.job.application.attempt.id": str(random.SystemRandom().randrange(1, 2**31))}
+
+
+def loses_rows(described: Mapping[str, str], spark_version: str) -> bool:
+    """Whether writers at once may lose rows of a table, by what DESCRIBE TABLE EXTENDED tells of it.
+
+    Spark before 4 takes no options for an insert: it commits as the table itself says, or by default.
+    """
+    if described.get("Provider", "").casefold() not in FILES or not spark_version.startswith("3."):
+        return False
+    held = described.get("Storage Properties", "")
+    return not all(f"{name}={value}" in held for name, value in _SHARED.items())
+
+
+def mended_by(table: str) -> str:
+    """The statement after which a table holds how it is to be committed."""
+    held = ", ".join(f"'{name}'='{value}'" for name, value in COMMIT.items())
+    return f"ALTER TABLE {table} SET SERDEPROPERTIES ({held})"
