@@ -14,15 +14,13 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
-from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, loses_rows, mended_by, own_commit
-from spark_pd.spark.fitting import declared, quoted
+from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, TYPED, loses_rows, mended_by, own_commit
+from spark_pd.spark.fitting import declared, quoted, with_nulls
 
 _log = logging.getLogger("spark_pd.error_table")
 
 HOLDS_ARRAYS = frozenset({"delta", "parquet", "orc", "json", "avro", "iceberg", "hudi"})
 """Formats that can keep the failed rules of a row. The error table of a CSV file has the session's default format."""
-TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
-"""Formats whose files have a schema of their own, which they may not contradict."""
 _ODD = re.compile(r"[ ,;{}()\n\t=]")
 """What a Delta table's columns may have in their names only where they are mapped to others in its files."""
 NOTHING_FAILED = "no row failed a rule"
@@ -202,7 +200,4 @@ class _Appending:
                 raise OtherColumns(
                     f"it lacks the columns {new}, which could not be added ({type(error).__name__}); add them, or move it away"
                 ) from error
-        from pyspark.sql import functions as F
-
-        gone = [F.lit(None).cast(field.dataType).alias(field.name) for key, field in has.items() if key not in rows]
-        return self._frame.select("*", *gone)
+        return with_nulls(self._frame, [field for key, field in has.items() if key not in rows])

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 FILES = frozenset({"parquet", "orc", "json", "csv", "avro", "text", "xml", "hive"})
 """Formats whose tables are folders of files."""
+TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
+"""Formats whose files have a schema of their own, which they may not contradict."""
 _VERSION = "mapreduce.fileoutputcommitter.algorithm.version"
 _SHARED = {_VERSION: "2", "mapreduce.fileoutputcommitter.cleanup.skipped": "true"}
 COMMIT = {**_SHARED, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}

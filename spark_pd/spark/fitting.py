@@ -44,6 +44,13 @@ def fitted(frame: Any, fields: Sequence[Any], *, grows: bool) -> Fitted:
     return Fitted(frame.select(*columns), missing, tuple(other))
 
 
+def with_nulls(frame: Any, fields: Sequence[Any]) -> Any:
+    """The rows with these columns behind their own, and NULL in them."""
+    from pyspark.sql import functions as F
+
+    return frame.select("*", *(F.lit(None).cast(field.dataType).alias(field.name) for field in fields))
+
+
 def _converted(mine: Any, type: Any) -> Any:
     """Our column as that type. NULL where the value does not fit: half a number is no number."""
     from pyspark.sql import functions as F

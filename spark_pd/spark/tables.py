@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.spark.files import COMMIT, LOSES_ROWS, loses_rows, mended_by
+from spark_pd.spark.files import COMMIT, LOSES_ROWS, TYPED, loses_rows, mended_by
 from spark_pd.spark.fitting import declared, fitted, quoted
 
 logger = logging.getLogger("spark_pd.spark")
@@ -128,7 +128,7 @@ class Table:
         if found is None and not self.is_path and self._format() != DELTA:
             found = self._created(frame)
         format = self._format() if found is None or found.format is None else found.format
-        if found is not None and (again or format != DELTA):
+        if found is not None and (again if format == DELTA else format in TYPED or not self.is_path):
             frame = self._fitted(frame, found, grows=format == DELTA)
             if not self.is_path and format != DELTA:
                 if found.loses_rows:
