@@ -14,7 +14,7 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
-from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, TYPED, loses_rows, mended_by, own_commit
+from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, TYPED, loses_rows, mended_by, own_commit, refuse_view
 from spark_pd.spark.fitting import declared, quoted, with_nulls
 
 _log = logging.getLogger("spark_pd.error_table")
@@ -139,12 +139,12 @@ class _Appending:
             columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in self._frame.schema.fields)
             options = ", ".join(f"'{option}' '{value}'" for option, value in COMMIT.items())
             self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} OPTIONS ({options})")
-        elif loses_rows(self._described(name), str(self._spark.version)):
+        elif loses_rows(self._described(name)):
             _warn_of_other_writers(name)
         frame = self._fitted()
         ours = {column.casefold(): column for column in frame.columns} | {column: column for column in frame.columns}
         by_place = [quoted(ours.get(column, ours[column.casefold()])) for column in self._spark.read.table(name).columns]
-        frame.select(*by_place).write.mode("append").options(**own_commit()).insertInto(name)
+        frame.select(*by_place).write.mode("append").insertInto(name)
 
     def _described(self, name: str) -> dict[str, str]:
         return {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()}
@@ -158,6 +158,8 @@ class _Appending:
 
     def _format_of(self, there: bool) -> str:
         own = self._provider(self._place) if there else None
+        if there and own is None and not self._place.is_path:
+            refuse_view(self._spark, self._place.name)
         known = own or self._place.format or self._provider(self._target)
         if known is not None and known in HOLDS_ARRAYS:
             return known

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
+
+from spark_pd.errors import UsageError
 
 FILES = frozenset({"parquet", "orc", "json", "csv", "avro", "text", "xml", "hive"})
 """Formats whose tables are folders of files."""
@@ -16,26 +19,30 @@ TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
 _VERSION = "mapreduce.fileoutputcommitter.algorithm.version"
 _SHARED = {_VERSION: "2", "mapreduce.fileoutputcommitter.cleanup.skipped": "true"}
 COMMIT = {**_SHARED, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
-"""Each task moves its own file into place. For a table that holds it for all of its writers, and for writes of one file."""
+"""Each task moves its own file into place. For a catalog's table, which holds it for all of its writers, and for writes of one file."""
 
-LOSES_ROWS = "%s is of files, and Spark 3 may lose rows of it where several runs write it at once; where they do: %s"
+LOSES_ROWS = "%s is a table of files, which may lose rows where several runs write it at once; where they do: %s"
 """A warning: the table's name, and what it is `mended_by`."""
 
 
 def own_commit() -> dict[str, str]:
-    """For one write of any size: all of its files are moved at its end, out of a folder that no other writer has."""
+    """For one write to a folder: all of its files are moved at its end, out of a place that no other writer has."""
     return {**COMMIT, _VERSION: "1", "mapreduce.job.application.attempt.id": str(random.SystemRandom().randrange(1, 2**31))}
 
 
-def loses_rows(described: Mapping[str, str], spark_version: str) -> bool:
-    """Whether writers at once may lose rows of a table, by what DESCRIBE TABLE EXTENDED tells of it.
+def loses_rows(described: Mapping[str, str]) -> bool:
+    """Whether writers at once may lose rows of a catalog's table, by what DESCRIBE TABLE EXTENDED tells of it.
 
-    Spark before 4 takes no options for an insert: it commits as the table itself says, or by default.
+    An insert commits as the table itself says, or by default: its own options reach no committer (tried on Spark 3.5.9 and 4.2.0).
     """
-    if described.get("Provider", "").casefold() not in FILES or not spark_version.startswith("3."):
-        return False
     held = described.get("Storage Properties", "")
-    return not all(f"{name}={value}" in held for name, value in _SHARED.items())
+    return described.get("Provider", "").casefold() in FILES and not all(f"{name}={value}" in held for name, value in _SHARED.items())
+
+
+def refuse_view(spark: Any, name: str) -> None:
+    """Raise UsageError for a view: beside one of the session's own, Spark would silently make a table of that name."""
+    if spark.catalog.getTable(name).tableType in ("VIEW", "TEMPORARY"):
+        raise UsageError(f"{name} is a view, and rows can be appended to tables only; drop it, or give the name of a table")
 
 
 def mended_by(table: str) -> str:

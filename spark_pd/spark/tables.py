@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.spark.files import COMMIT, LOSES_ROWS, TYPED, loses_rows, mended_by
+from spark_pd.errors import UsageError
+from spark_pd.spark.files import COMMIT, LOSES_ROWS, TYPED, loses_rows, mended_by, refuse_view
 from spark_pd.spark.fitting import declared, fitted, quoted
 
 logger = logging.getLogger("spark_pd.spark")
@@ -99,7 +100,7 @@ class Table:
         for name, value in equal.items():
             wanted = wanted & (F.col(name) == F.lit(value))
         # As a number: what a timestamp becomes in Python depends on the session's and the machine's time zones.
-        read = {"timestamp": "unix_micros({})"}
+        read = {"timestamp": "unix_micros(CAST({} AS TIMESTAMP_LTZ))"}
         columns = [F.expr(read.get(each.type, "{}").format(quoted(each.name))).alias(each.name) for each in self._columns]
         rows = frame.where(wanted).select(*columns).orderBy(F.col(by).desc()).limit(most).collect()
         times = [each.name for each in self._columns if each.type == "timestamp"]
@@ -115,7 +116,7 @@ class Table:
                 self._append(row, again=attempt > 1)
                 return
             except Exception as error:
-                if attempt == ATTEMPTS or _is_stopped(self._spark):
+                if attempt == ATTEMPTS or isinstance(error, UsageError) or _is_stopped(self._spark):
                     raise
                 logger.debug("%s: append %d of %d: %s", self.name, attempt, ATTEMPTS, type(error).__name__)
                 self._existing = None  # somebody else may have made or changed it meanwhile
@@ -128,12 +129,12 @@ class Table:
         if found is None and not self.is_path and self._format() != DELTA:
             found = self._created(frame)
         format = self._format() if found is None or found.format is None else found.format
-        if found is not None and (again if format == DELTA else format in TYPED or not self.is_path):
+        if found is not None and (format in {DELTA, *TYPED} or not self.is_path):
             frame = self._fitted(frame, found, grows=format == DELTA)
             if not self.is_path and format != DELTA:
                 if found.loses_rows:
                     self._warn(LOSES_ROWS, mended_by(self.name))
-                frame.write.mode("append").options(**COMMIT).insertInto(self.name)
+                frame.write.mode("append").insertInto(self.name)
                 return
         writer = frame.write.mode("append").options(**({} if format == DELTA else COMMIT))
         writer = writer if format is None else writer.format(format)
@@ -151,7 +152,7 @@ class Table:
         documented = {column.name: column.doc.replace("\\", "\\\\").replace("'", "\\'") for column in self._columns}
         columns = ", ".join(f"{quoted(f.name)} {declared(f.dataType)} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
         using = "" if self._format() is None else f" USING {self._format()}"
-        # Kept with the table: Spark before 4 takes no options for an insert.
+        # Kept with the table: those of an insert reach no committer.
         options = ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items())
         parts = "" if self._partition_by is None else f" PARTITIONED BY ({quoted(self._partition_by)})"
         self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} OPTIONS ({options}){parts}")
@@ -195,7 +196,9 @@ class Table:
         """A table with these columns, with what its catalog tells of it."""
         told = {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect()}
         format = told.get("Provider")
-        return _Existing(fields, None if format is None else format.casefold(), loses_rows(told, str(self._spark.version)))
+        if format is None:
+            refuse_view(self._spark, self.name)
+        return _Existing(fields, None if format is None else format.casefold(), loses_rows(told))
 
     def _format(self) -> str | None:
         """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""

@@ -49,11 +49,10 @@ def together(folder: Path, step: str, writer: str, writers: int) -> None:
 
 
 def a_table_of_others(spark: Any, folder: str) -> Table:
-    """A catalog's table of files that we did not make, mended where Spark needs it (docs/tables.md)."""
+    """A catalog's table of files that we did not make, mended as docs/tables.md says."""
     columns = ", ".join(f"{column.name} {column.type}" for column in COLUMNS)
     spark.sql(f"CREATE TABLE others_stats ({columns}) USING parquet LOCATION '{folder}'")
-    if spark.version.startswith("3."):
-        spark.sql(mended_by("others_stats"))
+    spark.sql(mended_by("others_stats"))
     return Table(spark, "others_stats", format=None, columns=COLUMNS)
 
 
