@@ -20,7 +20,7 @@ def killed_by(folder: Path, format: str, place: str) -> None:
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     job = subprocess.run(
         [sys.executable, "-m", "tests.stats.killed_job", str(folder), format, place],
-        env=environ, cwd=folder, capture_output=True, text=True, timeout=560, check=False,
+        env=environ, cwd=folder, capture_output=True, text=True, timeout=290, check=False,
     )  # fmt: skip
     for line in job.stdout.splitlines():
         if line.startswith("UNAVAILABLE "):
