@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from spark_pd.error_table.clashes import clashes, same
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place, beside
+from spark_pd.errors import UsageError
 from spark_pd.model import Rule, Subject
 from spark_pd.rules import load_rules
 from spark_pd.scrub import describe
-from spark_pd.settings import Settings
+from spark_pd.settings import Settings, user_config
+from spark_pd.spark.session import current_namespace
+from spark_pd.spark.tables import STATE_SUFFIX
+from spark_pd.spark.tables import beside as companion
 from spark_pd.streaming import Streams
 
 if TYPE_CHECKING:
@@ -19,6 +26,31 @@ if TYPE_CHECKING:
 
     from spark_pd.checks.checked import Checked
     from spark_pd.streaming.checked import StreamCheck
+
+
+_log = logging.getLogger("spark_pd.checker")
+
+
+def kept_apart(spark: Any, settings: Settings, table: str) -> Settings:
+    """The settings for a run of this table, whose own tables are none that is written for something else.
+
+    Raises UsageError with all that are; where `on_config_error` is `disable` it warns, and the run has no error table and no stats table.
+    """
+    tables = {"the run's table": table}
+    if settings.stats_table is not None:
+        tables[f"the stats table ({user_config.spark_pd_stats_table})"] = settings.stats_table
+        if settings.enabled:
+            tables["the state's table"] = companion(settings.stats_table, STATE_SUFFIX)
+    if settings.error_table_enabled:
+        tables[f"the error table ({user_config.spark_pd_error_table})"] = beside(settings.error_table, Place(table)).name
+    found = clashes(tables, lambda: current_namespace(spark))
+    if not found:
+        return settings
+    told = f"tables of {table} would be written into one another: {'; '.join(found)}; give each a name of its own"
+    if settings.on_config_error == "raise":
+        raise UsageError(told)
+    _log.warning("%s: the run has no error table and no stats table: %s", table, told)
+    return replace(settings, error_table_enabled=False, stats_table=None)
 
 
 class Checker:
@@ -58,6 +90,10 @@ class Checker:
 
         target = written or Place(self._table)
         place = beside(self._settings.error_table, target)
+        if same(place.name, target.name, lambda: current_namespace(self._spark)):
+            why_not = f"it would be the table that was written, {target.name}; change {user_config.spark_pd_error_table}"
+            _log.warning("error table %s: not written: %s", place.name, why_not)
+            return ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=why_not)
 
         def why(error: Exception) -> str:
             return describe(error, self._settings.exceptions)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
-from spark_pd.checker import Checker
+from spark_pd.checker import Checker, kept_apart
 from spark_pd.error_table.place import Place
 from spark_pd.errors import UsageError
 from spark_pd.gate import Gate
@@ -120,7 +120,8 @@ class Monitor:
         """One guarded execution for `table`: a context manager. Nothing happens before its block is entered.
 
         `rules`: a list, a DataFrame, a file or a table's name. `scope` (a backfill's date, a region) and `job` give the run incidents of
-        its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, or after uninstall.
+        its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, for one that is its own
+        error table or the stats table, or after uninstall.
         """
         return self._run(table, self._gate, rules, product_id, scope, job, previous_name)
 
@@ -148,16 +149,24 @@ class Monitor:
             )
 
         this, former = subject(table), None if previous_name is None else subject(previous_name)
-        return self._run_of(Run, gate, table, this, former, rules, product)
+        return self._run_of(Run, kept_apart(self._spark, self._settings, table), gate, table, this, former, rules, product)
 
     def application(self, name: str) -> ApplicationRun:
         """The run that is the application itself, of that name; a context manager around all that it does."""
         product = self._settings.product_id
         subject = Subject(environment=self._settings.environment, product_id=product, table=name)
-        return self._run_of(ApplicationRun, self._gate, name, subject, None, None, product)
+        return self._run_of(ApplicationRun, self._settings, self._gate, name, subject, None, None, product)
 
     def _run_of(
-        self, kind: type[R], gate: Gate | Quiet, table: str, this: Subject, former: Subject | None, rules: Any, product: str | None
+        self,
+        kind: type[R],
+        settings: Settings,
+        gate: Gate | Quiet,
+        table: str,
+        this: Subject,
+        former: Subject | None,
+        rules: Any,
+        product: str | None,
     ) -> R:
         plan = RunPlan(
             table=table,
@@ -165,18 +174,19 @@ class Monitor:
             previous=None if former == this else former,
             rules=rules,
             policy=self._policy,
-            exceptions=self._settings.exceptions,
-            deadline=self._settings.deadline,
-            strict=self._settings.strict,
+            exceptions=settings.exceptions,
+            deadline=settings.deadline,
+            strict=settings.strict,
             application=self._application,
             application_id=self._application_id,
-            job_metadata=self._settings.job_metadata,
+            job_metadata=settings.job_metadata,
             links=self._platform.links,
             attempt=self._attempt,
             platform=self._platform.facts,
         )
-        checker = Checker(self._spark, self._settings, product, table, self._streams)
-        return kind(plan, checker=checker, gate=gate, guard=self._guard, records=self._records, listening=self._listening)
+        checker = Checker(self._spark, settings, product, table, self._streams)
+        records = self._records if settings.stats_table is not None else None
+        return kind(plan, checker=checker, gate=gate, guard=self._guard, records=records, listening=self._listening)
 
     def _must_be_installed(self) -> None:
         if self._uninstalled:

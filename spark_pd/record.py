@@ -14,8 +14,9 @@ from spark_pd.history import History
 from spark_pd.history.reading import past_runs
 from spark_pd.memory import StateStore
 from spark_pd.model import Subject
+from spark_pd.scrub import describe
 from spark_pd.spark.background import Call
-from spark_pd.spark.tables import Table, TableColumn, beside
+from spark_pd.spark.tables import STATE_SUFFIX, Table, TableColumn, beside
 from spark_pd.state.table_store import RunState, StateTable
 from spark_pd.stats import COLUMNS, Ended, row_of
 
@@ -54,7 +55,7 @@ class Records:
         cls, spark: object, name: str, *, format: str | None, place: str | None, local: StateStore | None, most: int, least: int
     ) -> Records:
         """The stats table of that name, and with a `place` (where alerts go) the state's beside it."""
-        state = Table(spark, beside(name, "_state"), format=format, columns=STATE, partition_by="month")
+        state = Table(spark, beside(name, STATE_SUFFIX), format=format, columns=STATE, partition_by="month")
         return cls(
             Table(spark, name, format=format, columns=COLUMNS),
             None if place is None else StateTable.of(state, place),
@@ -98,7 +99,9 @@ class RunRecord:
             return self._past.result(READ_SECONDS)
         except Exception as error:
             reason = type(error).__name__
-            logger.warning("%s: the history could not be read, so nothing is unusual: %s", self._records.stats.name, reason)
+            logger.warning(
+                "%s: the history could not be read, so nothing is unusual: %s", self._records.stats.name, describe(error, "scrubbed")
+            )
             return History(unknown=reason)
 
     def end(self, ended: Ended) -> None:
@@ -129,6 +132,6 @@ class RunRecord:
             logger.warning(
                 "%s: the run's row could not be written: %s",
                 self._records.stats.name,
-                type(error).__name__,
+                describe(error, "scrubbed"),
                 exc_info=logger.isEnabledFor(logging.DEBUG),
             )

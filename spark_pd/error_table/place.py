@@ -36,12 +36,17 @@ def beside(pattern: str, target: Place) -> Place:
     return Place(f"{front.replace('{table}', own)}{dot}{name}" if dot else f"{head}{name}", target.format)
 
 
+def parts_of(name: str) -> list[str]:
+    """The parts of a table's name, in the backticks that they have."""
+    return _PARTS.findall(name)
+
+
 def _split(target: Place) -> tuple[str, str, bool]:
     """What stands before the target's own name, that name, and whether it is in backticks."""
     if target.is_path:
         folder, slash, own = target.name.rstrip("/").rpartition("/")
         return folder + slash, own, False
-    parts = _PARTS.findall(target.name)
+    parts = parts_of(target.name)
     last = parts[-1] if parts else target.name
     quoted = last.startswith("`")
     own = last[1:-1].replace("``", "`") if quoted else last

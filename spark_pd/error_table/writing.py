@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -12,13 +14,15 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
+from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, TYPED, loses_rows, mended_by, own_commit, refuse_view
+from spark_pd.spark.fitting import declared, quoted, with_nulls
 
 _log = logging.getLogger("spark_pd.error_table")
 
 HOLDS_ARRAYS = frozenset({"delta", "parquet", "orc", "json", "avro", "iceberg", "hudi"})
 """Formats that can keep the failed rules of a row. The error table of a CSV file has the session's default format."""
-TYPED = frozenset({"parquet", "orc", "avro", "iceberg", "hudi"})
-"""Formats whose files have a schema of their own, which they may not contradict."""
+_ODD = re.compile(r"[ ,;{}()\n\t=]")
+"""What a Delta table's columns may have in their names only where they are mapped to others in its files."""
 NOTHING_FAILED = "no row failed a rule"
 
 
@@ -77,6 +81,11 @@ def _told(outcome: ErrorTable) -> ErrorTable:
     return outcome
 
 
+@functools.cache  # once for each table
+def _warn_of_other_writers(name: str) -> None:
+    _log.warning(LOSES_ROWS, name, mended_by(name))
+
+
 class _Appending:
     """One run's rows on their way to the error table, in its own format where it has one, else the target's, else the session's."""
 
@@ -105,17 +114,40 @@ class _Appending:
 
     def _append(self, there: bool) -> None:
         self._format = self._format_of(there)
-        frame = self._frame
-        writer = frame.write
+        if self._format in FILES and not self._place.is_path:
+            self._insert(there)
+            return
+        writer = self._frame.write
         if self._format == "delta":
             writer = writer.option("mergeSchema", "true")
+            if not there and any(_ODD.search(name) for name in self._frame.columns):
+                writer = writer.option("delta.columnMapping.mode", "name")
         elif there and not (self._place.is_path and self._format not in TYPED):
             writer = self._fitted().write
+        if self._format in FILES:
+            writer = writer.options(**own_commit())
         writer = writer.format(self._format).mode("append")
         if self._place.is_path:
             writer.save(self._place.name)
         else:
             writer.saveAsTable(self._place.name)
+
+    def _insert(self, there: bool) -> None:
+        """Append them to a catalog's table of files. It is made without them: of two runs that make it with theirs, one may lose."""
+        name = self._place.name
+        if not there:
+            columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in self._frame.schema.fields)
+            options = ", ".join(f"'{option}' '{value}'" for option, value in COMMIT.items())
+            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} OPTIONS ({options})")
+        elif loses_rows(self._described(name)):
+            _warn_of_other_writers(name)
+        frame = self._fitted()
+        ours = {column.casefold(): column for column in frame.columns} | {column: column for column in frame.columns}
+        by_place = [quoted(ours.get(column, ours[column.casefold()])) for column in self._spark.read.table(name).columns]
+        frame.select(*by_place).write.mode("append").insertInto(name)
+
+    def _described(self, name: str) -> dict[str, str]:
+        return {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()}
 
     def _there(self) -> bool:
         if not self._place.is_path:
@@ -126,6 +158,8 @@ class _Appending:
 
     def _format_of(self, there: bool) -> str:
         own = self._provider(self._place) if there else None
+        if there and own is None and not self._place.is_path:
+            refuse_view(self._spark, self._place.name)
         known = own or self._place.format or self._provider(self._target)
         if known is not None and known in HOLDS_ARRAYS:
             return known
@@ -136,8 +170,8 @@ class _Appending:
         if place.is_path or not self._spark.catalog.tableExists(place.name):  # to describe what is not there is an error in Spark's log
             return None
         with suppress(Exception):
-            rows = self._spark.sql(f"DESCRIBE TABLE EXTENDED {place.name}").filter("col_name = 'Provider'").collect()
-            return str(rows[-1]["data_type"]).lower() if rows else None
+            format = self._described(place.name).get("Provider")
+            return None if format is None else format.lower()
         return None
 
     def _fitted(self) -> Any:
@@ -160,7 +194,7 @@ class _Appending:
             return self._frame
         lacking = [field for key, field in rows.items() if key not in has]
         if lacking:
-            columns = ", ".join(f"`{field.name.replace('`', '``')}` {field.dataType.simpleString()}" for field in lacking)
+            columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in lacking)
             try:
                 self._spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
             except Exception as error:
@@ -168,8 +202,4 @@ class _Appending:
                 raise OtherColumns(
                     f"it lacks the columns {new}, which could not be added ({type(error).__name__}); add them, or move it away"
                 ) from error
-        frame = self._frame
-        for key, field in has.items():
-            if key not in rows:
-                frame = frame.selectExpr("*", f"CAST(NULL AS {field.dataType.simpleString()}) AS `{field.name.replace('`', '``')}`")
-        return frame
+        return with_nulls(self._frame, [field for key, field in has.items() if key not in rows])

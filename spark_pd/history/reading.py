@@ -9,8 +9,11 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from spark_pd.history.past import PastRun
+from spark_pd.spark.fitting import quoted
 from spark_pd.spark.tables import Table, time_of
 
+TYPES = {"exact": "boolean", "input_count": "bigint", "error_count": "bigint", "dropped_count": "bigint"}
+"""Of columns that somebody may have made with another type; the others are texts."""
 NEEDED = ("subject", "started_at", "meta_dq_run_id", "status", "exact", "input_count", "error_count", "dropped_count", "rules", "decisions")
 
 
@@ -28,17 +31,18 @@ def newest_runs(table: Table, subject: str, *, most: int) -> Any:
     frame = table.read()
     if frame is None:
         return None
-    there = {name.casefold() for name in frame.columns}
-    if not {"subject", "started_at"} <= there:
+    there = {name.casefold(): F.col(quoted(name)) for name in frame.columns}
+    if not {"subject", "started_at"} <= there.keys():
         return None
     # A number, since what a timestamp becomes in Python depends on the session's and the machine's time zones.
-    columns = [F.expr("unix_micros(started_at)").alias("started_at")]
-    columns += [F.col(name) for name in NEEDED[2:] if name in there and name not in ("rules", "decisions")]
+    columns = [F.unix_micros(there["started_at"].cast("timestamp_ltz")).alias("started_at")]
+    plain = [name for name in NEEDED[2:] if name in there and name not in ("rules", "decisions")]
+    columns += [there[name].cast(TYPES.get(name, "string")).alias(name) for name in plain]
     if "rules" in there:
         columns.append(F.expr("transform(rules, r -> named_struct('name', r.name, 'share', r.failed_percentage))").alias("rules"))
     if "decisions" in there:
         columns.append(F.expr("transform(decisions, d -> named_struct('trigger', d.trigger, 'outcome', d.outcome))").alias("decisions"))
-    mine = frame.where((F.col("subject") == F.lit(subject)) & F.col("started_at").isNotNull())
+    mine = frame.where((there["subject"] == F.lit(subject)) & there["started_at"].isNotNull())
     return mine.select(*columns).orderBy(F.col("started_at").desc()).limit(most)
 
 

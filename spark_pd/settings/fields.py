@@ -222,12 +222,15 @@ class TableName(Text):
     """A table's name or path that is made from another's, which stands in it as {table}."""
 
     def __init__(self) -> None:
-        super().__init__("a name or path with {table} in it, such as {table}_error, quality.{table}_error or /data/errors/{table}")
+        super().__init__(
+            "a name or path with {table} in it and something beside, such as {table}_error, quality.{table}_error or /data/errors/{table}"
+        )
 
     def read(self, value: Any) -> str:
         """The pattern as it is."""
         text = super().read(value)
-        if "{table}" not in text or "{" in text.replace("{table}", "") or "}" in text.replace("{table}", ""):
+        beside = text.replace("{table}", "")
+        if beside in (text, "", "``") or "{" in beside or "}" in beside:  # {table} alone is the target
             raise self.unexpected()
         return text
 

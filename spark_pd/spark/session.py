@@ -80,6 +80,14 @@ def current_catalog(spark: Any) -> str | None:
     return None
 
 
+def current_namespace(spark: Any) -> tuple[str, str]:
+    """The current catalog and schema; Spark's own where it does not tell."""
+    catalog, schema = current_catalog(spark), None
+    with suppress(Exception):
+        schema = str(spark.catalog.currentDatabase())
+    return catalog or "spark_catalog", schema or "default"
+
+
 def application_name(spark: Any) -> str:
     """The application's name, as incidents show it in `source`."""
     with suppress(Exception):

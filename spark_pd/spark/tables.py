@@ -11,9 +11,13 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
+
+from spark_pd.errors import UsageError
+from spark_pd.spark.files import COMMIT, LOSES_ROWS, TYPED, loses_rows, mended_by, refuse_view
+from spark_pd.spark.fitting import declared, fitted, quoted
 
 logger = logging.getLogger("spark_pd.spark")
 
@@ -21,14 +25,8 @@ DELTA = "delta"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 ATTEMPTS = 4
 """Of an append. Two that create the table at once, or change a Delta table's schema at once, conflict; appends alone never do."""
-COMMIT = {
-    "mapreduce.fileoutputcommitter.algorithm.version": "2",
-    "mapreduce.fileoutputcommitter.cleanup.skipped": "true",
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-}
-"""How a row gets into a folder of files. All writers of a folder share one `_temporary`, and as Hadoop commits by default, the first who is
-done moves or deletes what the others have there: rows were lost, and others there twice. So a task moves its own file, and nobody clears
-away: an empty folder stays behind in `_temporary` for each row."""
+STATE_SUFFIX = "_state"
+"""What the state's table is named by, behind the stats table's name."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -45,9 +43,11 @@ class TableColumn:
 class _Existing:
     """What is there already."""
 
-    types: Mapping[str, Any]
-    """Spark's type of each column, by its name in lower case and in the table's order."""
+    fields: tuple[Any, ...]
+    """Its columns, as Spark has them."""
     format: str | None
+    loses_rows: bool = False
+    """Where several write it at once."""
 
 
 class Table:
@@ -65,7 +65,7 @@ class Table:
         self._columns = tuple(columns)
         self._partition_by = partition_by
         self._existing: _Existing | None = None
-        self._warned = False
+        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"
@@ -100,8 +100,8 @@ class Table:
         for name, value in equal.items():
             wanted = wanted & (F.col(name) == F.lit(value))
         # As a number: what a timestamp becomes in Python depends on the session's and the machine's time zones.
-        read = {"timestamp": "unix_micros({})"}
-        columns = [F.expr(read.get(each.type, "{}").format(_quoted(each.name))).alias(each.name) for each in self._columns]
+        read = {"timestamp": "unix_micros(CAST({} AS TIMESTAMP_LTZ))"}
+        columns = [F.expr(read.get(each.type, "{}").format(quoted(each.name))).alias(each.name) for each in self._columns]
         rows = frame.where(wanted).select(*columns).orderBy(F.col(by).desc()).limit(most).collect()
         times = [each.name for each in self._columns if each.type == "timestamp"]
         return [row.asDict(recursive=True) | {name: time_of(row[name]) for name in times} for row in rows]
@@ -113,26 +113,28 @@ class Table:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                self._append(row)
+                self._append(row, again=attempt > 1)
                 return
             except Exception as error:
-                if attempt == ATTEMPTS or _is_stopped(self._spark):
+                if attempt == ATTEMPTS or isinstance(error, UsageError) or _is_stopped(self._spark):
                     raise
                 logger.debug("%s: append %d of %d: %s", self.name, attempt, ATTEMPTS, type(error).__name__)
                 self._existing = None  # somebody else may have made or changed it meanwhile
                 time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
 
-    def _append(self, row: Mapping[str, Any]) -> None:
+    def _append(self, row: Mapping[str, Any], *, again: bool) -> None:
         _make_active(self._spark)
-        # A Delta table in a folder fits itself to the row.
-        frame, found = self._frame(row), None if self.is_path and self._format() == DELTA else self._found()
+        # A Delta table in a folder fits itself to the row, but for columns of another type.
+        frame, found = self._frame(row), None if self.is_path and self._format() == DELTA and not again else self._found()
         if found is None and not self.is_path and self._format() != DELTA:
             found = self._created(frame)
         format = self._format() if found is None or found.format is None else found.format
-        if found is not None and format != DELTA:
-            frame = self._fitted(frame, found)
-            if not self.is_path:
-                frame.write.mode("append").options(**COMMIT).insertInto(self.name)
+        if found is not None and (format in {DELTA, *TYPED} or not self.is_path):
+            frame = self._fitted(frame, found, grows=format == DELTA)
+            if not self.is_path and format != DELTA:
+                if found.loses_rows:
+                    self._warn(LOSES_ROWS, mended_by(self.name))
+                frame.write.mode("append").insertInto(self.name)
                 return
         writer = frame.write.mode("append").options(**({} if format == DELTA else COMMIT))
         writer = writer if format is None else writer.format(format)
@@ -148,46 +150,55 @@ class Table:
     def _created(self, frame: Any) -> _Existing | None:
         """Make the table in its catalog, without the row: of two that make it with theirs, one row would be there twice."""
         documented = {column.name: column.doc.replace("\\", "\\\\").replace("'", "\\'") for column in self._columns}
-        columns = ", ".join(f"{_quoted(f.name)} {f.dataType.simpleString()} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
+        columns = ", ".join(f"{quoted(f.name)} {declared(f.dataType)} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
         using = "" if self._format() is None else f" USING {self._format()}"
-        # Kept with the table: Spark before 4 takes no options for an insert.
+        # Kept with the table: those of an insert reach no committer.
         options = ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items())
-        parts = "" if self._partition_by is None else f" PARTITIONED BY ({_quoted(self._partition_by)})"
+        parts = "" if self._partition_by is None else f" PARTITIONED BY ({quoted(self._partition_by)})"
         self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} OPTIONS ({options}){parts}")
         self._existing = None
         return self._found()
 
-    def _fitted(self, frame: Any, found: _Existing) -> Any:
+    def _fitted(self, frame: Any, found: _Existing, *, grows: bool) -> Any:
         """The row with the columns that the table has, in its order; NULL for those that are not ours."""
-        from pyspark.sql import functions as F
-
-        missing = [column.name for column in self._columns if column.name.casefold() not in found.types]
-        if missing and not self._warned:
-            self._warned = True
-            logger.warning(
+        row = fitted(frame, found.fields, grows=grows)
+        if row.missing and not grows:
+            self._warn(
                 "%s lacks the columns %s, so they are left out: add them (ALTER TABLE ... ADD COLUMNS); to a Delta table they are added",
-                self.name,
-                ", ".join(missing),
+                ", ".join(row.missing),
             )
-        ours = {name.casefold(): name for name in frame.columns}
-        return frame.select(
-            *((F.col(_quoted(ours[name])) if name in ours else F.lit(None)).cast(type).alias(name) for name, type in found.types.items())
-        )
+        if row.other:
+            self._warn("%s has other types than ours, and NULL where a value does not fit them: %s", "; ".join(row.other))
+        return row.frame
+
+    def _warn(self, text: str, what: str) -> None:
+        """Once for each text."""
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning(text, self.name, what)
 
     def _found(self) -> _Existing | None:
-        if self._existing is None:
-            there = self.read()
-            if there is not None:
-                types = {field.name.casefold(): field.dataType for field in there.schema.fields}
-                self._existing = _Existing(types, self._format() if self.is_path else self._provider())
+        there = self.read() if self._existing is None or not self.is_path else None
+        if there is not None:
+            # The columns of a catalog's table are looked at each time: they are filled by their place.
+            fields = tuple(there.schema.fields)
+            if self._existing is not None:
+                self._existing = replace(self._existing, fields=fields)
+            elif self.is_path:
+                self._existing = _Existing(fields, self._format())
+            else:
+                self._existing = self._described(fields)
+        elif not self.is_path:
+            self._existing = None
         return self._existing
 
-    def _provider(self) -> str | None:
-        """The format of a table that is there, as its catalog tells it."""
-        for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect():
-            if row[0] == "Provider":
-                return str(row[1]).casefold()
-        return None
+    def _described(self, fields: tuple[Any, ...]) -> _Existing:
+        """A table with these columns, with what its catalog tells of it."""
+        told = {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect()}
+        format = told.get("Provider")
+        if format is None:
+            refuse_view(self._spark, self.name)
+        return _Existing(fields, None if format is None else format.casefold(), loses_rows(told))
 
     def _format(self) -> str | None:
         """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""
@@ -208,13 +219,13 @@ class Table:
         from pyspark.sql import functions as F
 
         written = {"timestamp": "bigint", "date": "string"}
-        schema = ", ".join(f"{_quoted(column.name)} {written.get(column.type, column.type)}" for column in self._columns)
+        schema = ", ".join(f"{quoted(column.name)} {written.get(column.type, column.type)}" for column in self._columns)
         text = json.dumps({column.name: _plain(row[column.name]) for column in self._columns}, ensure_ascii=True, allow_nan=False)
         one = self._spark.range(0, 1, 1, 1).select(F.from_json(F.lit(text), schema, {"mode": "FAILFAST"}).alias("row"))
         read = {"timestamp": "timestamp_micros({})", "date": "CAST({} AS DATE)"}
         return one.select(
             *(
-                F.expr(read.get(column.type, "{}").format(f"row.{_quoted(column.name)}")).alias(
+                F.expr(read.get(column.type, "{}").format(f"row.{quoted(column.name)}")).alias(
                     column.name, metadata={"comment": column.doc}
                 )
                 for column in self._columns
@@ -238,10 +249,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     return value
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _make_active(spark: Any) -> None:

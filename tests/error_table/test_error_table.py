@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -443,6 +444,39 @@ def test_a_catalogs_table_gets_the_columns_that_it_lacks(spark, install):
     table = spark.table("et_orders_error")
     assert set(table.columns) >= {"id", "old", "new"}
     assert table.selectExpr("count(*)", "count(old)", "count(new)").first()[:] == (3 * len(BAD), len(BAD), len(BAD))
+
+
+def test_nested_columns_of_any_name_are_added_and_may_be_gone_again(spark, install):
+    monitor = install()
+    for columns in (("id",), ("id", "array(named_struct('a b.`c`', id, 'at', timestamp_seconds(id))) AS new"), ("id",)):
+        with monitor.run("et_orders", rules=RULES) as run:
+            run.check(numbers(spark).selectExpr(*columns)).write.mode("overwrite").saveAsTable("et_orders")
+        assert outcome(run) == (True, len(BAD), True), run.error_table
+    found = spark.table("et_orders_error")
+    assert found.selectExpr("count(*)", "count(new)", "sum(new[0].`a b.``c```)").first()[:] == (3 * len(BAD), len(BAD), sum(BAD))
+
+
+@pytest.mark.parametrize("pattern", ["{table}_error", "/errors/{table}"])
+def test_runs_that_write_one_error_table_of_files_at_once_lose_no_row(spark, install, tmp_path, pattern):
+    place = pattern if "/" not in pattern else f"{tmp_path}{pattern}"
+    monitor, gate, done = install(spark__pd__error__table=place), threading.Barrier(4), []
+
+    def write(writer: int) -> None:
+        gate.wait()
+        for _ in range(3):
+            with monitor.run("et_orders", rules=RULES, scope=str(writer)) as run:
+                run.check(numbers(spark)).write.format("noop").mode("overwrite").save()
+            done.append(run)
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [outcome(run) for run in done] == [(True, len(BAD), True)] * 12, [run.error_table for run in done]
+    found = spark.table("et_orders_error") if "/" not in place else spark.read.parquet(f"{tmp_path}/errors/et_orders")
+    counts = {row.meta_dq_run_id: row["count"] for row in found.groupBy("meta_dq_run_id").count().collect()}
+    assert counts == {run.run_id: len(BAD) for run in done}
 
 
 def test_a_column_of_another_type_is_told_and_leaves_the_table_as_it_was(spark, install, tmp_path, caplog):

@@ -196,7 +196,7 @@ def test_good_values(name: str, value: Any, path: str, expected: Any) -> None:
         (user_config.spark_pd_mutes_file, "dbfs:/mutes.yaml", "a file as Python opens it"),
         *(
             (user_config.spark_pd_error_table, value, "a name or path with {table} in it")
-            for value in ("errors", "{Table}_error", "{table}_{date}", "{table", "{{table}}", 5)
+            for value in ("errors", "{table}", "`{table}`", "{Table}_error", "{table}_{date}", "{table", "{{table}}", 5)
         ),
         *((user_config.spark_pd_samples, value, "a number of rows from 0 to 100") for value in (-1, 101, "some", 1.5)),
         *((user_config.spark_pd_samples_columns, value, "names of columns") for value in (5, [1], None)),

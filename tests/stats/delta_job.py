@@ -21,6 +21,7 @@ from spark_pd.spark.tables import Table
 from spark_pd.stats import COLUMNS, row_of
 from tests.checks.delta_job import session
 from tests.road.shared import write
+from tests.stats import killed_job
 from tests.stats.test_stats_row import ENDED, FACTS
 
 TENS = {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop"}
@@ -102,7 +103,67 @@ def an_incident_that_another_cluster_closes(spark: Any, folder: str) -> Any:
     return {"told": told, "open": open_now, "state rows": state.read().count()}
 
 
-SCENARIOS = (runs_in_a_folder, a_table_of_a_catalog_with_fewer_columns, four_writers_at_once, an_incident_that_another_cluster_closes)
+def columns_of_another_type(spark: Any, folder: str) -> Any:
+    """In the catalog, with a column that Delta makes itself, and in a folder."""
+    day = "started_at TIMESTAMP, day DATE GENERATED ALWAYS AS (CAST(started_at AS DATE))"
+    spark.sql(f"CREATE TABLE typed_stats (input_count TINYINT, status INT, {day}) USING delta")
+    spark.sql(f"CREATE TABLE delta.`{folder}/typed` (input_count TINYINT, status INT) USING delta")
+    told = []
+    for name in ("typed_stats", f"{folder}/typed"):
+        for rows in (100, 200):
+            run(spark, {"spark.pd.stats.table": name}, rows)
+        found = (spark.read.format("delta").load(name) if "/" in name else spark.table(name)).orderBy("output_count")
+        told.append([[row.input_count, row.status, row.output_count, len(row.rules)] for row in found.collect()])
+    return told, spark.table("typed_stats").filter("day = CAST(started_at AS DATE)").count()
+
+
+def an_error_table_whose_columns_are_mapped(spark: Any, folder: str) -> Any:
+    """As the target's are: Delta takes a name with a space no other way."""
+    told = []
+    for target in ("mapped", f"{folder}/mapped"):
+        monitor = spark_pd.install(spark, {"se.enable.error.table": True})
+        with monitor.run(target, rules=[TENS]) as done:
+            frame = done.check(spark.range(1, 101).selectExpr("id", "id AS `order id`"))
+            done.write(frame, format="delta", options={"delta.columnMapping.mode": "name"})
+        monitor.uninstall()
+        name = done.error_table.name
+        found = spark.read.format("delta").load(name) if "/" in name else spark.table(name)
+        told.append([done.error_table.reason, found.filter("`order id` = id").count()])
+    return told
+
+
+def a_view_of_the_session(spark: Any, folder: str) -> Any:
+    """Beside it Spark would make a table of its name, which nobody in the session can see."""
+    spark.range(1).createOrReplaceTempView("seen_stats")
+    done = run(spark, {"spark.pd.stats.table": "seen_stats"}, 10)
+    return done.stats.status, [table.tableType for table in spark.catalog.listTables() if table.name == "seen_stats"]
+
+
+def after_a_crash(spark: Any, folder: str) -> Any:
+    """What the jobs that were killed before left, and what stands in their tables when they ran again."""
+    told = {}
+    for place, killed in crashed(folder).items():
+        left = killed_job.found(spark, killed, "delta")
+        again = killed_job.job(spark, killed, "delta")
+        told[place] = [left, killed_job.found(spark, killed, "delta"), again.run_id]
+    return told
+
+
+def crashed(folder: str) -> dict[str, str]:
+    """The folder of each job that is killed, by the place."""
+    return {place: f"{folder}/killed-{n}" for n, place in enumerate(killed_job.PLACES)}
+
+
+SCENARIOS = (
+    runs_in_a_folder,
+    a_table_of_a_catalog_with_fewer_columns,
+    four_writers_at_once,
+    an_incident_that_another_cluster_closes,
+    columns_of_another_type,
+    an_error_table_whose_columns_are_mapped,
+    a_view_of_the_session,
+    after_a_crash,
+)
 
 
 def main(folder: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.jobs import found_by
+from tests.stats.delta_job import crashed
+from tests.stats.killed import killed_by, must_be_repaired
+from tests.stats.killed_job import PLACES
 
-pytestmark = pytest.mark.timeout(600)  # one job for all of them
+pytestmark = pytest.mark.timeout(1500)  # one job for all of them, and two that are killed before it
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +23,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if importlib.util.find_spec("delta") is None:
         pytest.skip("delta-spark is not installed, or there is none for this PySpark")
     folder = tmp_path_factory.mktemp("delta")
-    return found_by("-m", "tests.stats.delta_job", str(folder), folder=folder, seconds=560)
+    if os.name == "posix":
+        for place, killed in crashed(str(folder)).items():
+            Path(killed).mkdir()
+            killed_by(Path(killed), "delta", place)
+    return found_by("-m", "tests.stats.delta_job", str(folder), folder=folder, seconds=900)
 
 
 def test_where_the_catalog_is_delta_s_a_folder_is_a_delta_table(found):
@@ -42,3 +51,22 @@ def test_another_cluster_closes_the_incident_and_then_nothing_is_sent(found):
         "open": 0,
         "state rows": 6,
     }
+
+
+def test_columns_of_another_type_get_what_fits_and_the_others_are_added(found):
+    rows = [[100, None, 90, 1], [None, None, 180, 1]]
+    assert found["columns_of_another_type"] == [[rows, rows], 2]
+
+
+def test_an_error_table_takes_columns_of_any_name_that_its_target_takes(found):
+    assert found["an_error_table_whose_columns_are_mapped"] == [[None, 10], [None, 10]]
+
+
+def test_a_view_gets_no_table_of_its_name_beside_it(found):
+    assert found["a_view_of_the_session"] == ["passed", ["TEMPORARY"]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_between_two_tables_the_first_are_whole_and_running_again_repairs_the_rest(found, place):
+    must_be_repaired(place, *found["after_a_crash"][place])

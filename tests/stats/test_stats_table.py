@@ -18,6 +18,7 @@ import spark_pd
 from spark_pd import RuleFailed
 from spark_pd.history.reading import newest_runs, past_runs
 from spark_pd.model import Rule, RuleResult
+from spark_pd.spark.files import mended_by
 from spark_pd.spark.tables import Table, beside
 from spark_pd.stats import COLUMNS, row_of
 from tests.road.shared import write
@@ -159,6 +160,53 @@ def test_a_table_with_fewer_and_other_columns_gets_those_that_it_has_and_one_war
         assert past_runs(Table(spark, name, format=None, columns=COLUMNS), "spark_pd/-/-/orders", most=5) == ()
     finally:
         spark.sql(f"DROP TABLE {name}")
+
+
+def test_columns_of_another_type_get_what_fits_and_one_warning_and_tell_nothing_wrong(spark, caplog):
+    name = "stats_of_other_types"
+    types = "input_count TINYINT, status INT, exact STRING, output_percentage DECIMAL(4, 1), subject STRING, Started_At TIMESTAMP"
+    spark.sql(f"CREATE TABLE {name} ({types}) USING parquet")
+    try:
+        monitor = spark_pd.install(spark, {"spark.pd.stats.table": name})
+        for rows in (100, 300):
+            with monitor.run("orders", rules=[TENS]) as found:
+                write(found.check(spark.range(rows)))
+        monitor.uninstall()
+        written = spark.table(name).orderBy("started_at").selectExpr("input_count", "status", "exact", "int(output_percentage)")
+        assert [tuple(row) for row in written.collect()] == [(100, None, "true", 90), (None, None, "true", 90)]
+        (told,) = (text for text in warnings(caplog) if "has other types than ours" in text)
+        assert "input_count is tinyint there and bigint here; status is int there and string here; exact is string there" in told
+        spark.sql(f"INSERT INTO {name} SELECT 7, NULL, 'false', NULL, subject, timestamp_micros(0) FROM {name} LIMIT 1")
+        past = past_runs(Table(spark, name, format=None, columns=COLUMNS), "spark_pd/-/-/orders", most=5)
+        assert [(each.input_count, each.exact) for each in past] == [(None, True), (100, True), (7, False)]
+    finally:
+        spark.sql(f"DROP TABLE {name}")
+
+
+def test_of_a_table_of_files_that_others_made_one_warning_has_the_statement_that_mends_it(spark, caplog):
+    """That it does: test_stats_processes.py."""
+    name = "stats_of_others"
+    spark.sql(f"CREATE TABLE {name} (table_name STRING) USING parquet")
+
+    def told() -> list[str]:
+        """The statements of the warnings of one monitor's two runs."""
+        caplog.clear()
+        monitor = spark_pd.install(spark, {"spark.pd.stats.table": name})
+        for _ in range(2):
+            with monitor.run("orders"):
+                pass
+        monitor.uninstall()
+        return [text[text.index("ALTER TABLE") :] for text in warnings(caplog) if f"{name} is a table of files" in text]
+
+    try:
+        (statement,) = told()
+        assert statement == mended_by(name)
+        spark.sql(statement)
+        assert told() == []
+        assert spark.table(name).count() == 4
+    finally:
+        spark.sql(f"DROP TABLE {name}")
+    assert mended_by("dq_stats") in (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
 
 
 def test_a_table_that_cannot_be_written_changes_nothing_but_for_one_warning(spark, run, tmp_path, caplog):

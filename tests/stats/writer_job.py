@@ -15,6 +15,7 @@ from typing import Any
 
 import spark_pd
 from spark_pd import record
+from spark_pd.spark.files import mended_by
 from spark_pd.spark.tables import Table
 from spark_pd.stats import COLUMNS, row_of
 from tests.checks.delta_job import session
@@ -47,6 +48,14 @@ def together(folder: Path, step: str, writer: str, writers: int) -> None:
         time.sleep(0.01)
 
 
+def a_table_of_others(spark: Any, folder: str) -> Table:
+    """A catalog's table of files that we did not make, mended as docs/tables.md says."""
+    columns = ", ".join(f"{column.name} {column.type}" for column in COLUMNS)
+    spark.sql(f"CREATE TABLE others_stats ({columns}) USING parquet LOCATION '{folder}'")
+    spark.sql(mended_by("others_stats"))
+    return Table(spark, "others_stats", format=None, columns=COLUMNS)
+
+
 def main(folder: str, writer: str, writers: str, *formats: str) -> None:
     spark = (session if "delta" in formats else plain)(f"{folder}/{writer}")
     spark.sparkContext.setLogLevel("OFF")
@@ -69,10 +78,17 @@ def main(folder: str, writer: str, writers: str, *formats: str) -> None:
             together(Path(folder), "appends", writer, int(writers))
             for row in rows:
                 table.append(row)
+            others = a_table_of_others(spark, f"{folder}/others_stats")
+            together(Path(folder), "others", writer, int(writers))
+            for row in rows:
+                others.append(row)
     together(Path(folder), "end", writer, int(writers))
+    folders = {**{f"{format}_stats": format for format in formats}, **({"others_stats": "parquet"} if "parquet" in formats else {})}
     ids = {
-        format: [row[0] for row in spark.read.format(format).load(f"{folder}/{format}_stats").select("meta_dq_run_id").collect()]
-        for format in formats
+        name.removesuffix("_stats"): [
+            row[0] for row in spark.read.format(format).load(f"{folder}/{name}").select("meta_dq_run_id").collect()
+        ]
+        for name, format in folders.items()
     }
     print("FOUND " + json.dumps({"warned": warned, "statuses": statuses, "ids": ids}), flush=True)
 
