@@ -103,9 +103,7 @@ class Run:
     @property
     def told_failure(self) -> bool:
         """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
-        told = any(d.alert.trigger == "failure" and d.alert.state == "firing" and d.status in ("sent", "queued") for d in self.deliveries)
-        key = self._plan.subject.dedup_key("failure")
-        return told or any(key in passage.standing for passage in tuple(self._passages))
+        return self._telling.told_failure
 
     def __repr__(self) -> str:
         return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"

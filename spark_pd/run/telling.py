@@ -87,6 +87,13 @@ class Telling:
                 undelivered,
             )
 
+    @property
+    def told_failure(self) -> bool:
+        """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
+        told = any(d.alert.trigger == "failure" and d.alert.state == "firing" and d.status in ("sent", "queued") for d in self.deliveries)
+        key = self._plan.subject.dedup_key("failure")
+        return told or any(key in passage.standing for passage in tuple(self._passages))
+
     def _submit(self, verdicts: Sequence[Verdict]) -> None:
         if verdicts:
             passage = self._keep(self._gate.submit(verdicts, seconds=self._plan.deadline))
