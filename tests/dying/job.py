@@ -40,7 +40,7 @@ def channel_of_job() -> PagerDutyChannel:
 def run_of(
     table: str = "orders",
     *,
-    deadline: float = 5.0,
+    deadline: float = 60.0,
     heartbeat: float = 30.0,
     on_signal: bool = True,
     watching: bool = True,
