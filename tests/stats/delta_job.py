@@ -105,8 +105,11 @@ def an_incident_that_another_cluster_closes(spark: Any, folder: str) -> Any:
 
 def columns_of_another_type(spark: Any, folder: str) -> Any:
     """In the catalog, with a column that Delta makes itself, and in a folder."""
-    day = "started_at TIMESTAMP, day DATE GENERATED ALWAYS AS (CAST(started_at AS DATE))"
-    spark.sql(f"CREATE TABLE typed_stats (input_count TINYINT, status INT, {day}) USING delta")
+    from delta.tables import DeltaTable
+
+    typed = DeltaTable.create(spark).tableName("typed_stats").addColumn("input_count", "TINYINT").addColumn("status", "INT")
+    typed = typed.addColumn("started_at", "TIMESTAMP").addColumn("day", "DATE", generatedAlwaysAs="CAST(started_at AS DATE)")
+    typed.execute()
     spark.sql(f"CREATE TABLE delta.`{folder}/typed` (input_count TINYINT, status INT) USING delta")
     told = []
     for name in ("typed_stats", f"{folder}/typed"):
