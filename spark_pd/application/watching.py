@@ -13,13 +13,14 @@ from spark_pd.application.script import before_all_else, is_good, leave, run_scr
 from spark_pd.application.sessions import FirstSession
 from spark_pd.application_run import ApplicationRun
 from spark_pd.channels import channel_of
-from spark_pd.dying import Guard, Markers, open_runs, told_failures
+from spark_pd.dying import open_runs, told_failures
 from spark_pd.errors import SparkPdError
 from spark_pd.facts import TriggerPolicy
 from spark_pd.gates import gate_of, outbox_of
-from spark_pd.lifecycle.attempts import attempt_of, failure_severity
+from spark_pd.lifecycle.attempts import attempt_of
 from spark_pd.model import Rule, Subject
 from spark_pd.monitor import Monitor
+from spark_pd.parts import guard_of
 from spark_pd.run import RunPlan
 from spark_pd.scrub import describe
 from spark_pd.settings import Settings, load_settings, setting_names
@@ -129,14 +130,6 @@ def without_spark(name: str, settings: Settings) -> ApplicationRun:
         links=(),
         attempt=attempt,
     )
-    guard = Guard(
-        watching=settings.enabled,
-        markers=Markers.beside(outbox) if outbox is not None and settings.on["failure"] else None,
-        heartbeat=settings.heartbeat,
-        on_signal=False,  # it is over
-        severity=failure_severity(settings.severity["failure"], attempt),
-        attempt=None if attempt is None else str(attempt),
-        application=name,
-        address=channel.address,
-    )
+    over = replace(settings, on_signal=False)  # no block is open that a signal could end
+    guard = guard_of(over, channel, outbox, application=name, application_id=None, attempt=attempt)
     return ApplicationRun(plan, checker=_NoRules(), gate=gate_of(settings, channel, outbox), guard=guard)

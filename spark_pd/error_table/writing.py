@@ -14,7 +14,7 @@ from spark_pd.checks.counts import Unknown
 from spark_pd.checks.failing import RUN_ID, FailingRows
 from spark_pd.error_table.outcome import ErrorTable
 from spark_pd.error_table.place import Place
-from spark_pd.spark.files import COMMIT, FILES, LOSES_ROWS, TYPED, loses_rows, mended_by, own_commit, refuse_view
+from spark_pd.spark.files import FILES, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, own_commit, refuse_view
 from spark_pd.spark.fitting import declared, quoted, with_nulls
 
 _log = logging.getLogger("spark_pd.error_table")
@@ -137,17 +137,13 @@ class _Appending:
         name = self._place.name
         if not there:
             columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in self._frame.schema.fields)
-            options = ", ".join(f"'{option}' '{value}'" for option, value in COMMIT.items())
-            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} OPTIONS ({options})")
-        elif loses_rows(self._described(name)):
+            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} {HELD}")
+        elif loses_rows(described(self._spark, name)):
             _warn_of_other_writers(name)
         frame = self._fitted()
         ours = {column.casefold(): column for column in frame.columns} | {column: column for column in frame.columns}
         by_place = [quoted(ours.get(column, ours[column.casefold()])) for column in self._spark.read.table(name).columns]
         frame.select(*by_place).write.mode("append").insertInto(name)
-
-    def _described(self, name: str) -> dict[str, str]:
-        return {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()}
 
     def _there(self) -> bool:
         if not self._place.is_path:
@@ -170,7 +166,7 @@ class _Appending:
         if place.is_path or not self._spark.catalog.tableExists(place.name):  # to describe what is not there is an error in Spark's log
             return None
         with suppress(Exception):
-            format = self._described(place.name).get("Provider")
+            format = described(self._spark, place.name).get("Provider")
             return None if format is None else format.lower()
         return None
 

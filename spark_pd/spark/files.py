@@ -20,6 +20,8 @@ _VERSION = "mapreduce.fileoutputcommitter.algorithm.version"
 _SHARED = {_VERSION: "2", "mapreduce.fileoutputcommitter.cleanup.skipped": "true"}
 COMMIT = {**_SHARED, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
 """Each task moves its own file into place. For a catalog's table, which holds it for all of its writers, and for writes of one file."""
+HELD = "OPTIONS (" + ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items()) + ")"
+"""The same where a catalog's table is made."""
 
 LOSES_ROWS = "%s is a table of files, which may lose rows where several runs write it at once; where they do: %s"
 """A warning: the table's name, and what it is `mended_by`."""
@@ -30,13 +32,18 @@ def own_commit() -> dict[str, str]:
     return {**COMMIT, _VERSION: "1", "mapreduce.job.application.attempt.id": str(random.SystemRandom().randrange(1, 2**31))}
 
 
-def loses_rows(described: Mapping[str, str]) -> bool:
-    """Whether writers at once may lose rows of a catalog's table, by what DESCRIBE TABLE EXTENDED tells of it.
+def described(spark: Any, table: str) -> dict[str, str]:
+    """What a catalog tells of a table, such as its Provider, which a view has not. Raises what Spark raises where there is none."""
+    return {row[0]: str(row[1]) for row in spark.sql(f"DESCRIBE TABLE EXTENDED {table}").collect()}
+
+
+def loses_rows(told: Mapping[str, str]) -> bool:
+    """Whether writers at once may lose rows of a catalog's table, by what is `described` of it.
 
     An insert commits as the table itself says, or by default: its own options reach no committer (tried on Spark 3.5.9 and 4.2.0).
     """
-    held = described.get("Storage Properties", "")
-    return described.get("Provider", "").casefold() in FILES and not all(f"{name}={value}" in held for name, value in _SHARED.items())
+    held = told.get("Storage Properties", "")
+    return told.get("Provider", "").casefold() in FILES and not all(f"{name}={value}" in held for name, value in _SHARED.items())
 
 
 def refuse_view(spark: Any, name: str) -> None:

@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from spark_pd.errors import UsageError
-from spark_pd.spark.files import COMMIT, LOSES_ROWS, TYPED, loses_rows, mended_by, refuse_view
+from spark_pd.spark.files import COMMIT, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, refuse_view
 from spark_pd.spark.fitting import declared, fitted, quoted
 
 logger = logging.getLogger("spark_pd.spark")
@@ -152,10 +152,8 @@ class Table:
         documented = {column.name: column.doc.replace("\\", "\\\\").replace("'", "\\'") for column in self._columns}
         columns = ", ".join(f"{quoted(f.name)} {declared(f.dataType)} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
         using = "" if self._format() is None else f" USING {self._format()}"
-        # Kept with the table: those of an insert reach no committer.
-        options = ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items())
         parts = "" if self._partition_by is None else f" PARTITIONED BY ({quoted(self._partition_by)})"
-        self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} OPTIONS ({options}){parts}")
+        self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} {HELD}{parts}")
         self._existing = None
         return self._found()
 
@@ -194,7 +192,7 @@ class Table:
 
     def _described(self, fields: tuple[Any, ...]) -> _Existing:
         """A table with these columns, with what its catalog tells of it."""
-        told = {row[0]: str(row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {self.name}").collect()}
+        told = described(self._spark, self.name)
         format = told.get("Provider")
         if format is None:
             refuse_view(self._spark, self.name)
