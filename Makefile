@@ -1,5 +1,7 @@
 # make demo    the main job on real data, with a PagerDuty of its own
-# make test    every test, on three versions of PySpark
+# make test    every mechanism, on three versions of PySpark: at most 20 minutes on two cores
+# make test-all   everything, on every version: for nights and releases
+# make stress  repeat tests while every core is busy (TESTS=tests/outbox, N=20)
 # make payloads   10,000 examples of each property of what is sent to PagerDuty; the tests have 300
 # make drain   10,000 failing runs at once, until all is told; the tests have 2,000
 # make faults  10,000 random runs with everything going wrong (RUNS=, SEED=)
@@ -10,18 +12,25 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-3.5 test-4.2 test-4.3 payloads drain faults check format clean
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 test-all test-all-3.5 test-all-4.2 test-all-4.3 stress payloads drain faults check format clean
 
 RUNS ?= 10000
 SEED ?= 7
 
-# What runs on the oldest PySpark: whatever touches Spark. On the newest: the traps of incidents and of the operator.
-SPARK_TESTS ?= tests/checks tests/road tests/error_table tests/stats tests/state tests/listener tests/streaming
-TRAPS ?= tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
-# They kill processes and send signals, so they have a pytest, and a JVM, of their own.
+# What make test leaves to make test-all, and what it runs on PySpark 3.5 and 4.3: the markers are in pyproject.toml, docs/testing.md says more.
+IN_TEST := not exhaustive
+BY_VERSION := versions and not exhaustive
+# The folders that test-all runs on 3.5: what touches Spark. On 4.3: the traps of incidents and of the operator.
+SPARK_TESTS := tests/checks tests/road tests/error_table tests/stats tests/state tests/listener tests/streaming
+TRAPS := tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
+# They kill processes and send signals to themselves, so test-all gives them a pytest of their own.
 ROUGH_TESTS := tests/dying tests/faults
+# A worker for each of two cores; a file's tests stay together, since they share what takes long to make.
+WORKERS := --numprocesses 2 --dist loadfile
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'
 PYTEST_ARGS ?=
+TESTS ?= tests
+N ?= 20
 
 # PySpark 3.5 imports distutils, which Python 3.12 has only by setuptools, and keeps to NumPy 1, for which later pyarrows are too new.
 PINS_3.5 := 'pyspark[connect]==3.5.9' delta-spark==3.3.3 setuptools 'pyarrow<20'
@@ -37,19 +46,31 @@ demo: .venv/.ready
 	@$(WITH_JAVA) .venv/bin/spark-pd demo
 
 # Each part runs whatever became of the one before. The whole suite comes last, so that the closing line is the one that counts most.
-test:
-	@bad=; for part in 3.5 4.3 4.2; do $(MAKE) --no-print-directory test-$$part || bad="$$bad $$part"; done; \
-	test -z "$$bad" || { echo "make test: failed on PySpark$$bad" >&2; exit 1; }
+test test-all:
+	@bad=; for part in 3.5 4.3 4.2; do $(MAKE) --no-print-directory $@-$$part || bad="$$bad $$part"; done; \
+	test -z "$$bad" || { echo "make $@: failed on PySpark$$bad" >&2; exit 1; }
 
 test-4.2: .venv/.ready
-	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS); rough=$$?; \
-	.venv/bin/python -m pytest $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS) && exit $$rough
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(WORKERS) -m '$(IN_TEST)' $(PYTEST_ARGS)
 
 test-3.5: .venv-3.5/.ready
-	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(SPARK_TESTS) $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(WORKERS) -m '$(BY_VERSION)' $(PYTEST_ARGS)
 
 test-4.3: .venv-4.3/.ready
-	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(TRAPS) $(PYTEST_ARGS)
+	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(WORKERS) -m '$(BY_VERSION)' $(PYTEST_ARGS)
+
+test-all-4.2: .venv/.ready
+	@$(WITH_JAVA) .venv/bin/python -m pytest $(ROUGH_TESTS) $(PYTEST_ARGS); rough=$$?; \
+	.venv/bin/python -m pytest $(WORKERS) $(ROUGH_TESTS:%=--ignore=%) $(PYTEST_ARGS) && exit $$rough
+
+test-all-3.5: .venv-3.5/.ready
+	@$(WITH_JAVA) .venv-3.5/bin/python -m pytest $(WORKERS) $(SPARK_TESTS) $(PYTEST_ARGS)
+
+test-all-4.3: .venv-4.3/.ready
+	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(WORKERS) $(TRAPS) $(PYTEST_ARGS)
+
+stress: .venv/.ready
+	@$(WITH_JAVA) sh scripts/busy .venv/bin/python -m pytest $(TESTS) --count $(N) --repeat-scope session $(PYTEST_ARGS)
 
 payloads: .venv/.ready
 	@.venv/bin/python -m pytest --hypothesis-profile=thorough --timeout=7200 tests/pagerduty/test_pagerduty_payloads.py $(PYTEST_ARGS)
