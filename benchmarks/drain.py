@@ -22,9 +22,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from spark_pd.dispatch import Dispatcher, Limits, Pace
+from spark_pd.delivery.dispatch import Dispatcher, Limits, Pace
+from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Alert, AlertState, Secret
-from spark_pd.outbox import Outbox, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 

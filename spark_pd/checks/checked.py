@@ -10,15 +10,15 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from spark_pd.checks import constants
+from spark_pd.checks.aggregates_and_queries import NOTHING
+from spark_pd.checks.before_write import rule_results, settle
 from spark_pd.checks.counting import Counter, CountingMethod
 from spark_pd.checks.counts import NEVER_WRITTEN, Counts, Reading, Unknown
-from spark_pd.checks.failing import FailingRows, read_again
-from spark_pd.checks.riding import ride
-from spark_pd.checks.settling import rule_results, settle
+from spark_pd.checks.failing_rows import FailingRows, read_again
+from spark_pd.checks.observed_aggregates import ride
 from spark_pd.checks.validation import plans
-from spark_pd.checks.whole import NOTHING
-from spark_pd.errors import UsageError
 from spark_pd.model import Counting, Rule, RuleResult
+from spark_pd.model.errors import UsageError
 
 _log = logging.getLogger("spark_pd.checks")
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks.counts import Reading
-from spark_pd.checks.failing import FailingRows
+from spark_pd.checks.failing_rows import FailingRows
 from spark_pd.checks.row_plan import RowPlan
-from spark_pd.errors import SettingsError
 from spark_pd.model import Counting
+from spark_pd.model.errors import SettingsError
 from spark_pd.spark.session import is_connect
 
 _log = logging.getLogger("spark_pd.checks")

@@ -9,7 +9,7 @@
 // optimizer neither moves, merges, splits nor drops the filter. A Spark that lacks CheckStrategy still filters rightly; only the counts stay
 // unknown. CheckStrategy plans that filter as CheckExec, which adds the counting to the generated code.
 //
-// Each task hands one record to an accumulator when it completes (aside.java): node|partition|stage|stageAttempt|task|ended,rows,failed,dropped,
+// Each task hands one record to an accumulator when it completes (side_output.java): node|partition|stage|stageAttempt|task|ended,rows,failed,dropped,
 // rule... and the failing rows that it set aside, if that was asked for. `ended` is 1 when the end of the input was seen. The driver believes
 // a record only if it ended (those of failed tasks never arrive), takes for each (node, partition) the last attempt, and a node's counts only
 // if every partition 0..P-1 is there. See Check.evaluations.
@@ -421,4 +421,4 @@ public class CheckStrategy extends SparkStrategy {
   }
 }
 
-// @INCLUDE aside.java@
+// @INCLUDE side_output.java@

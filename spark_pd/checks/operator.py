@@ -8,12 +8,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_pd.checks import bound
-from spark_pd.checks.bound import Evaluation
+from spark_pd.checks import write_evaluation as bound
 from spark_pd.checks.counting import check_id
 from spark_pd.checks.counts import Counts, Reading
-from spark_pd.checks.failing import FailingRows
+from spark_pd.checks.failing_rows import FailingRows
 from spark_pd.checks.row_plan import RowPlan
+from spark_pd.checks.write_evaluation import Evaluation
 from spark_pd.model import Counting, Rule
 from spark_pd.spark import java
 from spark_pd.spark.executions import Executions, executions

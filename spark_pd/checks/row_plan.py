@@ -9,8 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_pd.checks.analysis import listed, refused, said
-from spark_pd.errors import RulesError
 from spark_pd.model import Rule
+from spark_pd.model.errors import RulesError
 
 WORD = 62  # rules in one mask word; the same in operator.java
 

@@ -10,11 +10,11 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks import constants
+from spark_pd.checks.aggregates_and_queries import WholePlan, whole_plan
 from spark_pd.checks.analysis import first_line
 from spark_pd.checks.row_plan import RowPlan, row_plan
-from spark_pd.checks.whole import WholePlan, whole_plan
-from spark_pd.errors import RulesError, UsageError
 from spark_pd.model import Rule
+from spark_pd.model.errors import RulesError, UsageError
 
 FORMATS = {".parquet": "parquet", ".orc": "orc", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 

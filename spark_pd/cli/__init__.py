@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
-from spark_pd.cli.demo import demo
-from spark_pd.cli.exec import exec_
+from spark_pd.cli.demo_command import demo
+from spark_pd.cli.exec_command import exec_
 from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
 from spark_pd.cli.run import run
 from spark_pd.cli.sandbox import sandbox
-from spark_pd.cli.send import send
+from spark_pd.cli.test_command import send
 from spark_pd.cli.validate import validate
 from spark_pd.cli.watch import watch
-from spark_pd.errors import SparkPdError
+from spark_pd.model.errors import SparkPdError
 
 __all__ = ["main"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from spark_pd.cli.options import settings_from, settings_options
-from spark_pd.cli.spark import ours, session_for
-from spark_pd.errors import UsageError
+from spark_pd.cli.spark_session import ours, session_for
 from spark_pd.model import Subject, normalized_table
+from spark_pd.model.errors import UsageError
 
 
 @click.command(
@@ -53,13 +53,13 @@ def history(
     if name is None:
         raise UsageError("there is no stats table to look into; give --stats-table, or set spark.pd.stats.table")
     spark = session_for("spark-pd history", conf)
-    from spark_pd.history import History
-    from spark_pd.history.reading import past_runs
-    from spark_pd.history.telling import lines, summary
-    from spark_pd.scrub import one_line
+    from spark_pd.alerting.past_runs import History
+    from spark_pd.history.past_runs_reader import past_runs
+    from spark_pd.history.report import lines, summary
+    from spark_pd.history.stats_columns import COLUMNS
+    from spark_pd.secrets.redaction import one_line
     from spark_pd.spark import session
     from spark_pd.spark.tables import Table
-    from spark_pd.stats import COLUMNS
 
     subject = Subject(
         environment=settings.environment,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from spark_pd.cli.channel import by_hand, channel_of, in_service, sent
+from spark_pd.cli.alert_by_hand import by_hand, channel_of, in_service, sent
 from spark_pd.cli.options import settings_from, settings_options
 from spark_pd.model import DEDUP_KEY_LIMIT
 
@@ -52,10 +52,10 @@ def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: 
     PagerDuty ignores it where no incident with that key is open, and says the same then. Where it cannot be delivered, it waits in the
     outbox.
     """
-    from spark_pd.dispatch import Dispatcher, Limits
-    from spark_pd.memory import forget
-    from spark_pd.outbox import open_outbox
-    from spark_pd.state import state_of
+    from spark_pd.delivery.dispatch import Dispatcher, Limits
+    from spark_pd.delivery.outbox import open_outbox
+    from spark_pd.delivery.state import state_of
+    from spark_pd.model.incident_state import forget
 
     settings = settings_from(config_file, conf)
     # By way of the outbox: an older alert that waits there would open the incident again. And a member leaves its storm.

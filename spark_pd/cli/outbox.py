@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spark_pd.cli.channel import limits_of
+from spark_pd.cli.alert_by_hand import limits_of
 from spark_pd.cli.options import settings_from, settings_options
+from spark_pd.cli.outbox_routes import Routes
 from spark_pd.cli.progress import working
-from spark_pd.cli.routes import Routes
-from spark_pd.errors import UsageError
 from spark_pd.model import Address
+from spark_pd.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from spark_pd.outbox import Entry, Outbox
+    from spark_pd.delivery.outbox import Entry, Outbox
     from spark_pd.settings import Settings
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -49,7 +49,7 @@ def outbox() -> None:
 @settings_options
 def list_(as_json: bool, config_file: Path | None, conf: dict[str, str]) -> None:
     """List what waits, what is dead and what is no alert, oldest first, each with the reason."""
-    from spark_pd.outbox.members import storms_in
+    from spark_pd.delivery.outbox.storm_members import storms_in
 
     box = _open(settings_from(config_file, conf))
     entries, corrupt = [*box.waiting(), *box.dead()], box.corrupt()
@@ -127,10 +127,10 @@ def replay(
     spark.pd.rate allows; of more than spark.pd.storm.limit alerts one storm incident is made. Runs whose process died before they had
     their verdict are told first.
     """
-    from spark_pd.dispatch import Pace
-    from spark_pd.dying.telling import tell_dead
-    from spark_pd.outbox import replay as replay_all
-    from spark_pd.outbox.replaying import wait_for_turn
+    from spark_pd.delivery.dispatch import Pace
+    from spark_pd.delivery.outbox import replay as replay_all
+    from spark_pd.delivery.outbox.replay import wait_for_turn
+    from spark_pd.runs.crash.dead_runs import tell_dead
 
     settings = settings_from(config_file, conf)
     box = _open(settings)
@@ -180,9 +180,9 @@ def drop(
 
     A storm incident whose members are dropped is told so by the next run or replay.
     """
-    from spark_pd.memory import forget
-    from spark_pd.outbox.members import forget_member
-    from spark_pd.state import state_of
+    from spark_pd.delivery.outbox.storm_members import forget_member
+    from spark_pd.delivery.state import state_of
+    from spark_pd.model.incident_state import forget
 
     if not (ids or dead or corrupt or members):
         raise click.UsageError("name the alerts to drop by ID, or say --dead, --corrupt or --member; `spark-pd outbox list` has the IDs")
@@ -205,7 +205,7 @@ def drop(
 
 
 def _open(settings: Settings) -> Outbox:
-    from spark_pd.outbox import open_outbox
+    from spark_pd.delivery.outbox import open_outbox
 
     box = open_outbox(settings.outbox_path)
     if box is None:
@@ -215,7 +215,7 @@ def _open(settings: Settings) -> Outbox:
 
 def _drop_members(box: Outbox, dedup_keys: set[str]) -> list[str]:
     """Take members out of their storms. Raises UsageError for a key that is none's."""
-    from spark_pd.outbox.members import storms_in
+    from spark_pd.delivery.outbox.storm_members import storms_in
 
     found = [(storm, member) for storm in storms_in(box.folder, local=box.is_local) for member in storm.read()]
     missing = dedup_keys - {member.dedup_key for _, member in found}

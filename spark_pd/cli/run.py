@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from spark_pd.cli.options import settings_options
-from spark_pd.errors import UsageError
-from spark_pd.settings.naming import PREFIXES
+from spark_pd.model.errors import UsageError
+from spark_pd.settings.names import PREFIXES
 
 
 @click.command(
@@ -32,9 +32,9 @@ def run(name: str | None, config_file: Path | None, conf: dict[str, str], script
     From its first Spark session on it is watched as a run is, with that session's settings; --conf is stronger. What a run of the script's
     own told is not told again. Its output, traceback and exit code are those that it would have without.
     """
-    from spark_pd.application.watching import Application, run_watched
+    from spark_pd.runs.application.watched_script import Application, run_watched
+    from spark_pd.runs.exec import application_name
     from spark_pd.settings import load_settings
-    from spark_pd.supervise import application_name
 
     others = sorted(one for one in conf if not one.startswith(PREFIXES))
     if others:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spark_pd.cli.options import settings_from, settings_options
-from spark_pd.errors import RulesError, SettingsError, UsageError
+from spark_pd.model.errors import RulesError, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from spark_pd.model import Rule
@@ -84,7 +84,7 @@ def _settings(config_file: Path | None, conf: dict[str, str]) -> tuple[Settings 
 
 def _mutes(path: Path) -> int:
     """Print how many mutes a file holds, and every mistake in it; how many mistakes there were."""
-    from spark_pd.mutes.file import content_of, parse_mutes
+    from spark_pd.alerting.policy.mutes_file import content_of, parse_mutes
 
     content = content_of(path)
     mutes, mistakes = ((), [content]) if isinstance(content, str) else parse_mutes(content)
@@ -118,7 +118,7 @@ def _against(columns: Mapping[str, Any], files: Sequence[tuple[Path, Sequence[Ru
 
 def _rules(path: Path, params: Mapping[str, str]) -> tuple[Path, tuple[Rule, ...], int]:
     """Print what a file of rules holds, or every mistake in it; the rules, and how many mistakes there were."""
-    from spark_pd.rules import load_rules
+    from spark_pd.rules.loading import load_rules
 
     try:
         rules = load_rules(path, params=params)

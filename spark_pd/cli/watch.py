@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spark_pd.cli.options import settings_from, settings_options
-from spark_pd.cli.spark import ours, session_for
-from spark_pd.errors import UsageError
+from spark_pd.cli.spark_session import ours, session_for
+from spark_pd.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from spark_pd.schedules.reading import Sources
-    from spark_pd.schedules.schedule import Schedule
-    from spark_pd.schedules.watching import Seen, Watch
+    from spark_pd.runs.schedules.known_runs import Sources
+    from spark_pd.runs.schedules.schedule import Schedule
+    from spark_pd.runs.schedules.schedule_watch import Seen, Watch
     from spark_pd.settings import Settings
 
 PATIENCE = 3  # looks in a row that fail before a service gives up, and leaves it to whoever started it to start it again
@@ -70,7 +70,7 @@ def watch(
     """
     if once and every is not None:
         raise UsageError("--once and --every are both given; expected one of them")
-    from spark_pd.schedules.file import schedules_of
+    from spark_pd.runs.schedules.schedules_file import schedules_of
 
     wanted, settings = schedules_of(schedules, file), settings_from(config_file, ours(conf))
     name, began = stats_table or settings.stats_table, _moment(since)
@@ -98,21 +98,21 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _sources(spark: Any, name: str, format: str | None) -> Sources:
-    from spark_pd.record import STATE
-    from spark_pd.schedules.reading import Sources
+    from spark_pd.history.run_record import STATE
+    from spark_pd.history.stats_columns import COLUMNS
+    from spark_pd.runs.schedules.known_runs import Sources
     from spark_pd.spark.tables import Table, beside
-    from spark_pd.stats import COLUMNS
 
     return Sources(Table(spark, name, format=format, columns=COLUMNS), Table(spark, beside(name, "_state"), format=format, columns=STATE))
 
 
 def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, since: datetime | None) -> Watch:
-    from spark_pd.channels import channel_of
-    from spark_pd.gates import gate_of, outbox_of
+    from spark_pd.delivery.state import state_of
     from spark_pd.model import Subject, normalized_table
-    from spark_pd.schedules.watching import Watch, Watched
+    from spark_pd.runs.channel_wiring import channel_of
+    from spark_pd.runs.notifier_wiring import gate_of, outbox_of
+    from spark_pd.runs.schedules.schedule_watch import Watch, Watched
     from spark_pd.spark import session
-    from spark_pd.state import state_of
 
     catalog = session.current_catalog(spark)
 
@@ -144,8 +144,8 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
 
 def _look(looking: Watch, runs: Sources) -> list[Seen]:
     """Raises UsageError where the tables cannot be read."""
-    from spark_pd.errors import SparkPdError
-    from spark_pd.scrub import one_line
+    from spark_pd.model.errors import SparkPdError
+    from spark_pd.secrets.redaction import one_line
 
     try:
         return looking.look(runs, datetime.now(timezone.utc))
@@ -208,7 +208,7 @@ def _show(found: Sequence[Seen], settings: Settings, as_json: bool) -> None:
         if each.finding.outcome != "good" or each.told not in ("told", "told before", "nobody"):
             click.echo(f"{each.watched.subject.table}: {each.finding.reason}{f'; {each.why}' if each.why else ''}")
     if not settings.enabled and any(each.finding.outcome == "firing" for each in found):
-        from spark_pd.gates import NOT_ENABLED
+        from spark_pd.runs.notifier_wiring import NOT_ENABLED
 
         click.echo(f"Nobody is told: {NOT_ENABLED}")
 

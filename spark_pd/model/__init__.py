@@ -6,7 +6,7 @@ rules -> checks -> RunStats -> triggers -> Decision, Alert -> dispatch -> Channe
 from __future__ import annotations
 
 from spark_pd.model.alert import SEVERITIES, Alert, AlertState, Decision, Link, Outcome, Severity
-from spark_pd.model.channel import Address, Channel, ConfirmingChannel, Delivery, DeliveryStatus
+from spark_pd.model.delivery import Address, Channel, ConfirmingChannel, Delivery, DeliveryStatus
 from spark_pd.model.rule import PRIORITIES, Action, IncidentOf, Priority, Rule, RuleResult, RuleStatus, RuleType, Side
 from spark_pd.model.secret import Secret, SecretContext, SecretProvider, SecretReference
 from spark_pd.model.stats import Counting, RunStats, RunStatus, percentage

@@ -3,12 +3,12 @@
 alert -> event -> bytes -> HTTP -> verdict -> delivery
 """
 
+from spark_pd.pagerduty.answer import Answer, Verdict, verdict
 from spark_pd.pagerduty.channel import ANOTHER_KEY, THROTTLED, PagerDutyChannel
 from spark_pd.pagerduty.directory import Directory
 from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback, rest_url
 from spark_pd.pagerduty.event import change_event, encode, event
-from spark_pd.pagerduty.network import Network
-from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
+from spark_pd.pagerduty.tls_and_proxy import Network
 
 __all__ = [
     "ANOTHER_KEY",

@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from spark_pd.errors import SecretError
 from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
+from spark_pd.model.errors import SecretError
+from spark_pd.pagerduty.answer import Answer, Verdict, verdict
 from spark_pd.pagerduty.directory import Directory
 from spark_pd.pagerduty.endpoint import change_endpoint, host, is_loopback
 from spark_pd.pagerduty.event import Event, change_event, dedup_key_of, encode, event
-from spark_pd.pagerduty.network import Network, Way
 from spark_pd.pagerduty.reconciliation import reconcile, state_of
+from spark_pd.pagerduty.tls_and_proxy import Network, Way
 from spark_pd.pagerduty.transport import attempt, new_session
-from spark_pd.pagerduty.verdict import Answer, Verdict, verdict
-from spark_pd.scrub import one_line
+from spark_pd.secrets.redaction import one_line
 
 if TYPE_CHECKING:
     from requests import Session

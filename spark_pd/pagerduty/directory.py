@@ -15,12 +15,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from spark_pd.errors import SecretError
 from spark_pd.model import Secret
-from spark_pd.pagerduty.network import Network
+from spark_pd.model.errors import SecretError
+from spark_pd.pagerduty.answer import Answer, verdict
+from spark_pd.pagerduty.tls_and_proxy import Network
 from spark_pd.pagerduty.transport import attempt, new_session
-from spark_pd.pagerduty.verdict import Answer, verdict
-from spark_pd.scrub import one_line
+from spark_pd.secrets.redaction import one_line
 
 if TYPE_CHECKING:
     from requests import Session

@@ -6,8 +6,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from spark_pd import hosts
-from spark_pd.errors import SettingsError
+from spark_pd.model import pagerduty_hosts as hosts
+from spark_pd.model.errors import SettingsError
 
 PATH = "/v2/enqueue"
 CHANGE_PATH = "/v2/change/enqueue"

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, cast
 
 from spark_pd.model import DEDUP_KEY_LIMIT, SEVERITIES, Alert
 from spark_pd.pagerduty.endpoint import host
-from spark_pd.pagerduty.plain import Plain, plain, text, timestamp
-from spark_pd.scrub import one_line
+from spark_pd.pagerduty.json_values import Plain, plain, text, timestamp
+from spark_pd.secrets.redaction import one_line
 
 Event: TypeAlias = dict[str, Any]
 

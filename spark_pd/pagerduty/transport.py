@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_pd.pagerduty.network import Way
-from spark_pd.pagerduty.verdict import Answer, Fault
-from spark_pd.secrets.quiet import mute
+from spark_pd.pagerduty.answer import Answer, Fault
+from spark_pd.pagerduty.tls_and_proxy import Way
+from spark_pd.secrets.log_suppression import mute
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session

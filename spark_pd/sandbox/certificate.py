@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from spark_pd.errors import UsageError
 from spark_pd.model import names
+from spark_pd.model.errors import UsageError
 
 STATUSES = ("204", "400", "401", "403", "404", "408", "413", "429", "500", "502", "503", "504")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 from spark_pd.sandbox.events import is_integration_key
 from spark_pd.sandbox.faults import FaultQueue, make_fault
 from spark_pd.sandbox.incidents import Account, Incident, Service

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 from spark_pd.sandbox.wire import DRAINED
 
 if TYPE_CHECKING:

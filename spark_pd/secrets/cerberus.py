@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets.cerberus_aws import signed_headers
 from spark_pd.secrets.urls import checked_url, is_loopback
 
@@ -111,7 +111,7 @@ class _Server:
         parts = checked_url(url, what="the Cerberus URL")
         import requests
 
-        from spark_pd.secrets.quiet import mute
+        from spark_pd.secrets.log_suppression import mute
 
         self.name = f"Cerberus at {parts.netloc}"
         self._base = parts.geturl().rstrip("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from spark_pd.errors import SecretError
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets.extras import need
 
 # What Cerberus sends to STS, byte for byte: the signature covers it (AwsStsHttpClient.java, "DEFAULT_GET_CALLER_IDENTITY_ACTION").

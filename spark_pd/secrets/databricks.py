@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets.extras import need
 from spark_pd.secrets.urls import checked_url
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext
+from spark_pd.model.errors import SecretError
 
 
 def provide(path: str, *, context: SecretContext) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from spark_pd.errors import SecretError
+from spark_pd.model.errors import SecretError
 
 
 def need(module: str, *, extra: str, why: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext
+from spark_pd.model.errors import SecretError
 
 LIMIT = 64 * 1024  # bytes; far above any secret, far below what would hurt
 

@@ -9,8 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import cast
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretProvider, SecretReference, names
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets import cerberus, databricks, env, file
 
 logger = logging.getLogger("spark_pd.secrets")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from spark_pd.errors import SecretError
 from spark_pd.model import Secret, SecretContext, SecretReference
-from spark_pd.secrets.quiet import quiet
+from spark_pd.model.errors import SecretError
+from spark_pd.secrets.log_suppression import quiet
 from spark_pd.secrets.registry import provider_for
 
 logger = logging.getLogger("spark_pd.secrets")

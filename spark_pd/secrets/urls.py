@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from spark_pd.errors import SecretError
+from spark_pd.model.errors import SecretError
 
 
 def checked_url(url: str, *, what: str) -> SplitResult:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields, validate
 
 from spark_pd.model import Secret, SecretReference
-from spark_pd.mutes.window import EXPECTED, parse_windows
+from spark_pd.model.recurring_window import EXPECTED, parse_windows
 from spark_pd.secrets.urls import is_loopback
 
 if TYPE_CHECKING:

@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
-from spark_pd import hosts
-from spark_pd.errors import SettingsError
 from spark_pd.model import Secret, names
+from spark_pd.model import pagerduty_hosts as hosts
+from spark_pd.model.errors import SettingsError
 from spark_pd.secrets.urls import is_loopback
 from spark_pd.settings import user_config
+from spark_pd.settings.definitions import SETTINGS
 from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
-from spark_pd.settings.naming import DOTTED
+from spark_pd.settings.names import DOTTED
 from spark_pd.settings.other_secrets import is_telling, proxy_or_reference, token_or_reference
 from spark_pd.settings.setting import Setting
 from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
-from spark_pd.settings.table import SETTINGS
 from spark_pd.settings.values import Settings
 
 logger = logging.getLogger("spark_pd.settings")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spark_pd.errors import SettingsError
+from spark_pd.model.errors import SettingsError
 from spark_pd.settings import user_config
 from spark_pd.settings.fields import shown
-from spark_pd.settings.naming import DOTTED, ENVIRONMENT, OURS, PREFIXES, Names, meant
+from spark_pd.settings.names import DOTTED, ENVIRONMENT, OURS, PREFIXES, Names, meant
 from spark_pd.settings.yaml_file import read_pairs
 
 CONFIG, SPARK, VARIABLES = "config", "Spark configuration", "environment"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from spark_pd.model import Counting, Secret, SecretReference, Severity
-from spark_pd.settings.table import DEFAULTS, SETTINGS
+from spark_pd.settings.definitions import DEFAULTS, SETTINGS
 
 DEFAULT = "default"
 

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spark_pd.errors import SettingsError
-from spark_pd.settings.naming import MAPPINGS, is_section
+from spark_pd.model.errors import SettingsError
+from spark_pd.settings.names import MAPPINGS, is_section
 
 _LIMIT = 10_000  # nodes; aliases can make a small file endless
 _NESTED = 'expected names and values such as "spark.pd.deadline: 5"'

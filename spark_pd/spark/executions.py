@@ -40,7 +40,7 @@ class Ledger:
 
 def _execution(line: str) -> Execution:
     id_, root, end, succeeded, write, carried, observed = line.split("|")
-    text = observed.startswith("x")  # checks/riding.py
+    text = observed.startswith("x")  # checks/observed_aggregates.py
     return Execution(
         id=int(id_),
         root=int(root),

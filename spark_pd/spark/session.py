@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from spark_pd.errors import UsageError
 from spark_pd.model import Link
+from spark_pd.model.errors import UsageError
 
 
 def is_connect(spark: Any) -> bool:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.errors import UsageError
-from spark_pd.spark.files import COMMIT, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, refuse_view
-from spark_pd.spark.fitting import declared, fitted, quoted
+from spark_pd.model.errors import UsageError
+from spark_pd.spark.column_fitting import declared, fitted, quoted
+from spark_pd.spark.file_tables import COMMIT, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, refuse_view
 
 logger = logging.getLogger("spark_pd.spark")
 

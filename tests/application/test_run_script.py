@@ -84,7 +84,7 @@ def test_ctrl_c_pages_nobody_and_closes_nothing(ended, script, sandbox) -> None:
 
 
 RUNS = """
-from spark_pd.errors import RuleFailed
+from spark_pd.model.errors import RuleFailed
 from tests.dying.job import run_of
 """
 TOLD = {
@@ -134,7 +134,7 @@ def test_under_exec_the_same_failure_is_told_once_and_under_the_same_key(ended, 
 
 OPEN = """
 import os, sys, time
-from spark_pd.application.watching import without_spark
+from spark_pd.runs.application.watched_script import without_spark
 from spark_pd.settings import load_settings
 from tests.dying.job import ready, run_of
 with without_spark("job.py", load_settings(environ=os.environ)), run_of("orders"):
@@ -164,7 +164,7 @@ def test_an_application_that_leaves_its_interpreter_at_once_has_ended_as_its_exi
 
 ORPHANED = """
 import subprocess
-from spark_pd.application.watching import without_spark
+from spark_pd.runs.application.watched_script import without_spark
 from spark_pd.settings import load_settings
 if "PYSPARK_GATEWAY_PORT" not in os.environ:
     environ = os.environ | {"PYSPARK_GATEWAY_PORT": "1"}

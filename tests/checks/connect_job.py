@@ -17,8 +17,8 @@ from typing import Any
 
 import spark_pd
 from spark_pd import RuleFailed, RulesError
-from spark_pd.lifecycle import listening as lifecycle
 from spark_pd.sandbox import Sandbox
+from spark_pd.spark import run_lifecycle as lifecycle
 
 RULES = [
     {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.checks.bound import Evaluation, parse, within, writes_of, written
 from spark_pd.checks.checked import rule_results
 from spark_pd.checks.counts import NEVER_WRITTEN, NOT_ALL_READ, STILL_RUNNING, UNSTABLE, Counts, Unknown
 from spark_pd.checks.observation import COUNTED_TWICE, PARTITIONS, observed
 from spark_pd.checks.row_plan import WORD, RowPlan, kept
+from spark_pd.checks.write_evaluation import Evaluation, parse, within, writes_of, written
 from spark_pd.model import Rule, RunStats, percentage
 from spark_pd.spark.executions import Execution, Ledger
 

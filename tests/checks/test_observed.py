@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.checks.observed import observed_part
+from spark_pd.checks.observed_value import observed_part
 
 
 @pytest.mark.parametrize(

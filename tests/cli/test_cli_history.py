@@ -8,9 +8,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import row_of
 from spark_pd.model import Decision, Subject
 from spark_pd.spark.tables import Table
-from spark_pd.stats import COLUMNS, row_of
 from tests.stats.test_stats_row import ENDED, FACTS, STATS
 
 SUBJECT = Subject(environment="prod", product_id="sales", table="sales.orders")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from spark_pd.dispatch import Dispatcher, Limits
-from spark_pd.outbox import open_outbox
+from spark_pd.delivery.dispatch import Dispatcher, Limits
+from spark_pd.delivery.outbox import open_outbox
 from spark_pd.sandbox import Sandbox
 from tests.outbox.conftest import channel_to, make_alert
 

@@ -57,8 +57,8 @@ def test_without_a_token_nobody_is_asked(pagerduty, cli, conf):
 
 def test_replay_sends_to_allowed_hosts_only(pagerduty, cli, conf, monkeypatch, tmp_path):
     """An alert that was queued for PagerDuty's US region stays, where only the EU's is allowed."""
+    from spark_pd.delivery.outbox import Outbox
     from spark_pd.model import Address
-    from spark_pd.outbox import Outbox
     from tests.outbox.conftest import make_alert
 
     monkeypatch.setenv("SOME_KEY", "0" * 32)

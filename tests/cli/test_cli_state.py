@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spark_pd.outbox import open_outbox
-from spark_pd.state import state_of
+from spark_pd.delivery.outbox import open_outbox
+from spark_pd.delivery.state import state_of
 from tests.cli.test_cli_outbox import queue
 from tests.outbox.conftest import channel_to, make_alert
 from tests.state.shared import found, memory, saved

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 import spark_pd
+from spark_pd.history.incident_standing import Entry
+from spark_pd.history.run_record import STATE
+from spark_pd.history.state_table import StateTable
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import row_of
 from spark_pd.model import Alert, Delivery, Subject
-from spark_pd.record import STATE
 from spark_pd.spark.tables import Table, beside
-from spark_pd.state.standing import Entry
-from spark_pd.state.table_store import StateTable
-from spark_pd.stats import COLUMNS, row_of
 from tests.cli.conftest import COMMAND
 from tests.stats.test_stats_row import ENDED, FACTS, STATS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas
 import pytest
 import yaml
+from spark_pd.cli.demo.flights_data import count_rows, flights_archive, save_flights
 
-from spark_pd.demo.data import count_rows, flights_archive, save_flights
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 
 
 def test_the_flights_keep_their_rows_and_nulls(tmp_path):

@@ -10,9 +10,8 @@ from urllib.parse import unquote, urlparse
 import pyarrow
 import pyarrow.parquet
 import pytest
-
-from spark_pd.demo.data import count_rows
-from spark_pd.demo.delta import search
+from spark_pd.cli.demo.delta_jars import search
+from spark_pd.cli.demo.flights_data import count_rows
 
 HAS_DELTA = importlib.util.find_spec("delta") is not None
 

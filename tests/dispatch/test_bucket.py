@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.dispatch import bucket as b
-from spark_pd.dispatch.bucket import Bucket
+from spark_pd.delivery.dispatch import token_bucket as b
+from spark_pd.delivery.dispatch.token_bucket import Bucket
 from spark_pd.settings import Settings
 
 RATES = st.floats(1, 10_000)

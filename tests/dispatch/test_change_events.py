@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from spark_pd.alerts import alerts_at_end, alerts_at_start
-from spark_pd.channels import channel_of
-from spark_pd.dispatch import Dispatcher
-from spark_pd.dispatch.dispatcher import NOTHING_TO_RESOLVE, in_order
-from spark_pd.dispatch.submission import Task
-from spark_pd.facts import LIFECYCLE, RunFacts, TriggerPolicy
+from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
+from spark_pd.alerting.facts import LIFECYCLE, RunFacts, TriggerPolicy
+from spark_pd.alerting.triggers import TRIGGERS, decide
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.dispatch.dispatcher import NOTHING_TO_RESOLVE, in_order
+from spark_pd.delivery.dispatch.submission import Task
+from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Alert, Subject
-from spark_pd.outbox import Outbox, replay
+from spark_pd.runs.channel_wiring import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.settings import load_settings
-from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 POLICY = TriggerPolicy(

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spark_pd
-from spark_pd.dispatch import Dispatcher
-from spark_pd.dispatch import worker as worker_module
-from spark_pd.dispatch.dispatcher import in_order
-from spark_pd.dispatch.submission import Task
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.dispatch import worker as worker_module
+from spark_pd.delivery.dispatch.dispatcher import in_order
+from spark_pd.delivery.dispatch.submission import Task
 from spark_pd.model import Address, Alert, Delivery, Secret
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox

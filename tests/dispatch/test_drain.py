@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_pd.outbox import Outbox
+from spark_pd.delivery.outbox import Outbox
 from spark_pd.sandbox import Sandbox
 from tests.dispatch.test_limits import Clock, World, opened, storms, throttled, warn
 from tests.outbox.conftest import files_in, make_alert

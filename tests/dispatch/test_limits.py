@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.dispatch import Dispatcher, Limits, Pace
-from spark_pd.dispatch.paced import NO_TOKEN
-from spark_pd.dispatch.submission import Task
-from spark_pd.dispatch.worker import first
+from spark_pd.delivery.dispatch import Dispatcher, Limits, Pace
+from spark_pd.delivery.dispatch.limited_channel import NO_TOKEN
+from spark_pd.delivery.dispatch.submission import Task
+from spark_pd.delivery.dispatch.worker import first
+from spark_pd.delivery.outbox import Outbox, Outcome, replay
 from spark_pd.model import Alert, Delivery, Secret
-from spark_pd.outbox import Outbox, Outcome, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 from tests.outbox.conftest import files_in, make_alert
@@ -380,8 +380,8 @@ TWENTY = """
 import logging, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from spark_pd.dispatch import Dispatcher, Limits
-from spark_pd.outbox import Outbox
+from spark_pd.delivery.dispatch import Dispatcher, Limits
+from spark_pd.delivery.outbox import Outbox
 from tests.dispatch.test_limits import PagerDutyChannel, Secret, endpoint, warn
 logging.disable(logging.CRITICAL)
 channel = PagerDutyChannel("pagerduty", endpoint=endpoint("us", {url!r}), key=lambda: Secret({key!r}), retry_throttled=False)
@@ -529,7 +529,7 @@ def test_with_deadline_0_the_replay_makes_the_storm(box, sandbox, world) -> None
 
 
 def test_an_outbox_on_a_weak_disk_limits_each_process_by_itself(sandbox, box, clock, monkeypatch) -> None:
-    monkeypatch.setattr("spark_pd.outbox.store.is_local", lambda folder: False)
+    monkeypatch.setattr("spark_pd.delivery.outbox.store.is_local", lambda folder: False)
     one, other = (World(sandbox, box, clock, storm=3) for _ in range(2))
     one.send(*(warn(n) for n in range(6)))
     other.send(*(warn(f"o{n}") for n in range(6)))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.dispatch import storm
-from spark_pd.dispatch.storm import Told
-from spark_pd.outbox.members import Listing, Member
+from spark_pd.delivery.dispatch import storm
+from spark_pd.delivery.dispatch.storm import Told
+from spark_pd.delivery.outbox.storm_members import Listing, Member
 
 AT = datetime(2026, 11, 20, tzinfo=timezone.utc)
 NOBODY, SOME, MORE = Listing(frozenset(), ""), Listing(frozenset({"a"}), "1"), Listing(frozenset({"a", "b"}), "2")

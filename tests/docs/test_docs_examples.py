@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 import spark_pd
 from spark_pd.cli import main
-from spark_pd.rules import load_rules
-from spark_pd.schedules.file import schedules_of
+from spark_pd.rules.loading import load_rules
+from spark_pd.runs.schedules.schedules_file import schedules_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from spark_pd.dispatch import Dispatcher
-from spark_pd.dying import Guard, Markers
-from spark_pd.facts import TriggerPolicy
-from spark_pd.gate import Gate
+from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import SEVERITIES, Secret, SecretReference, Subject
-from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
-from spark_pd.run import Run, RunPlan
-from spark_pd.scrub import describe
+from spark_pd.runs.crash import Guard, Markers
+from spark_pd.runs.run import Run
+from spark_pd.runs.run_plan import RunPlan
+from spark_pd.secrets.redaction import describe
 from spark_pd.settings import Settings
 
 

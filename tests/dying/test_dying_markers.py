@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.dying.marker import Marker, decode, died, encode
-from spark_pd.dying.markers import MISSED, Markers, beat
-from spark_pd.dying.process import Process, lives, this_process
-from spark_pd.dying.telling import tell_dead
+from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Address, Subject
-from spark_pd.outbox import Outbox, replay
+from spark_pd.runs.crash.dead_runs import tell_dead
+from spark_pd.runs.crash.marker import Marker, decode, died, encode
+from spark_pd.runs.crash.markers_folder import MISSED, Markers, beat
+from spark_pd.runs.crash.process_identity import Process, lives, this_process
 from tests.dying.conftest import ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"
@@ -119,7 +119,7 @@ def test_this_process_lives_and_one_that_had_its_id_before_does_not() -> None:
 
 def test_a_zombie_is_dead() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    from spark_pd.dying.process import _start_of
+    from spark_pd.runs.crash.process_identity import _start_of
 
     seen = replace(this_process(), pid=process.pid, start=_start_of(process.pid))
     assert lives(seen, here=this_process()) is True
@@ -172,7 +172,7 @@ def test_what_is_no_marker_and_a_folder_that_is_not_there_harm_nobody(folder: Ma
 
 def test_who_claims_and_dies_leaves_it_to_the_next(folder: Markers) -> None:
     path = folder.put(marker())
-    code = f"from pathlib import Path; from spark_pd.dying import Markers; Markers(Path({str(folder.folder)!r})).take(Path({str(path)!r}))"
+    code = f"from pathlib import Path; from spark_pd.runs.crash import Markers; Markers(Path({str(folder.folder)!r})).take(Path({str(path)!r}))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert not path.exists()
     assert [claim.marker.run_id for claim in folder.all_dead()] == ["r1"]

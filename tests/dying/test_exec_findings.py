@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.dying import journal
-from spark_pd.dying.journal import Told
-from spark_pd.supervise import Ending, application_name, judge
-from spark_pd.supervise.telling import last_words
+from spark_pd.runs.crash import journal
+from spark_pd.runs.crash.journal import Told
+from spark_pd.runs.exec import Ending, application_name, judge
+from spark_pd.runs.exec.exec_report import last_words
 
 GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
 QUIET, FAILED = Told(), Told(failed=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_pd.supervise.submission import doubt, submission_of
+from spark_pd.runs.exec.spark_submit import doubt, submission_of
 
 SCRIPTS = [
     ("spark-submit job.py --day 1", "job.py"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.error_table.place import Place, beside
+from spark_pd.checks.error_table.location import Place, beside
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from spark_pd.dispatch import Dispatcher, Submission
-from spark_pd.facts import TriggerPolicy
-from spark_pd.gate import Gate
+from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.triggers import TRIGGERS
+from spark_pd.delivery.dispatch import Dispatcher, Submission
+from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.outbox import Entry, Outbox, replay
 from spark_pd.model import Alert, Channel, Secret, SecretReference, Subject
-from spark_pd.outbox import Entry, Outbox, replay
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
-from spark_pd.run import Run, RunPlan
-from spark_pd.scrub import describe
-from spark_pd.triggers import TRIGGERS
+from spark_pd.runs.run import Run
+from spark_pd.runs.run_plan import RunPlan
+from spark_pd.secrets.redaction import describe
 from tests.faults.one_run import perform, work
 from tests.faults.scenario import Actor, Job
 from tests.faults.trouble import Clock, FailingDisk, arm, install

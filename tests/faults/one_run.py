@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from spark_pd.errors import DeliveryError, RuleFailed
 from spark_pd.model import RuleResult
-from spark_pd.run import Run
+from spark_pd.model.errors import DeliveryError, RuleFailed
+from spark_pd.runs.run import Run
 from tests.faults.contract import VERDICTS
 from tests.faults.scenario import Job
 

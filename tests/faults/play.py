@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from spark_pd.outbox import Entry, Outbox
+from spark_pd.delivery.outbox import Entry, Outbox
 from spark_pd.sandbox import Sandbox
 from tests.faults import actor as actors
 from tests.faults.actor import Site

@@ -6,13 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from spark_pd.dispatch import keeper
+from spark_pd.delivery.dispatch import keeper
+from spark_pd.delivery.outbox import Entry, Outbox
+from spark_pd.delivery.outbox import cleanup as upkeep
+from spark_pd.delivery.outbox import replay as replaying
+from spark_pd.delivery.outbox import store as outbox_store
 from spark_pd.model import Secret
-from spark_pd.outbox import Entry, Outbox, replaying, upkeep
-from spark_pd.outbox import store as outbox_store
 from spark_pd.pagerduty import channel
-from spark_pd.pagerduty.verdict import Verdict, verdict
-from spark_pd.run import Run
+from spark_pd.pagerduty.answer import Verdict, verdict
+from spark_pd.runs.run import Run
 
 
 def forget_before_202() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.channels import channel_of
-from spark_pd.outbox import Outbox, replay
-from spark_pd.run import Run
+from spark_pd.delivery.outbox import Outbox, replay
+from spark_pd.runs.channel_wiring import channel_of
+from spark_pd.runs.run import Run
 from spark_pd.sandbox import Sandbox
 from tests.faults.actor import PRODUCT, THRESHOLD, Site
 from tests.faults.contract import VERDICTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.history import PastRun
+from spark_pd.alerting.past_runs import PastRun
 
 T0 = datetime(2026, 11, 20, 3, 0, tzinfo=timezone.utc)
 """A Friday."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.history import History
-from spark_pd.history.past import bad_streak, flips, trend
+from spark_pd.alerting.past_runs import History, bad_streak, flips, trend
 from tests.history.shared import T0, days, run
 
 RUNS = st.lists(

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.alerts import alerts_at_end
-from spark_pd.facts import RunFacts, TriggerPolicy
-from spark_pd.history import History, baseline_of
-from spark_pd.history.unusual import ERRORS, VOLUME, judge_unusual
+from spark_pd.alerting.alerts import alerts_at_end
+from spark_pd.alerting.baseline import baseline_of
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.past_runs import History
+from spark_pd.alerting.triggers import decide
+from spark_pd.alerting.unusual import ERRORS, VOLUME, judge_unusual
 from spark_pd.model import RuleResult, RunStats, Subject
-from spark_pd.triggers import decide
 from tests.history.shared import T0, days, run
 
 HISTORY = History(runs=days(10))

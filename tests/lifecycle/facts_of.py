@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.facts import RunFacts, TriggerPolicy
-from spark_pd.lifecycle.events import Activity, Lifecycle, LifecycleEvent
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import RunStats, Subject
+from spark_pd.model.lifecycle import Activity, Lifecycle, LifecycleEvent
 from spark_pd.settings import Settings
-from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SETTINGS = Settings()

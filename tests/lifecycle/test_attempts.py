@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.dying.guard import Guard
-from spark_pd.dying.journal import Told
-from spark_pd.dying.marker import decode, died, encode
-from spark_pd.dying.markers import Markers
-from spark_pd.dying.open_runs import open_runs
-from spark_pd.lifecycle.attempts import AIRFLOW, Attempt, attempt_of, counted
+from spark_pd.alerting.attempts import AIRFLOW, Attempt, attempt_of, counted
+from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import Subject
-from spark_pd.outbox import Outbox
-from spark_pd.supervise import judge
-from spark_pd.supervise.child import Ending
+from spark_pd.runs.crash.guard import Guard
+from spark_pd.runs.crash.journal import Told
+from spark_pd.runs.crash.marker import decode, died, encode
+from spark_pd.runs.crash.markers_folder import Markers
+from spark_pd.runs.crash.open_runs import open_runs
+from spark_pd.runs.exec import judge
+from spark_pd.runs.exec.child_process import Ending
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 

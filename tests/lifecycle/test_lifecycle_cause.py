@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.lifecycle.cause import cause_of
-from spark_pd.scrub import FULL_LIMIT, LIMIT
+from spark_pd.alerting.root_cause import cause_of
+from spark_pd.secrets.redaction import FULL_LIMIT, LIMIT
 
 TASK = (
     "org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 4 times, most recent failure: "

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.alerts import alert_while_running, alerts_at_end
-from spark_pd.facts import QueryFacts, TriggerPolicy
-from spark_pd.lifecycle.attempts import Attempt
-from spark_pd.lifecycle.events import unseen
-from spark_pd.lifecycle.triggers import LIMITS, duration
-from spark_pd.policy import verdicts_at_end
-from spark_pd.triggers import decide
+from spark_pd.alerting.alerts import alert_while_running, alerts_at_end
+from spark_pd.alerting.attempts import Attempt
+from spark_pd.alerting.facts import QueryFacts, TriggerPolicy
+from spark_pd.alerting.lifecycle_triggers import LIMITS, duration
+from spark_pd.alerting.policy import verdicts_at_end
+from spark_pd.alerting.triggers import decide
+from spark_pd.model.lifecycle import unseen
 from tests.lifecycle.facts_of import BOOM, NOW, POLICY, SETTINGS, decided, event, facts, lifecycle, stats
 
 COUNTED = {"job_failure": "job_failed", "stage_retry": "stage_retried", "executor_lost": "executor_lost"}

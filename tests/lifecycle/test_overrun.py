@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from spark_pd.lifecycle import overrun
-from spark_pd.lifecycle.overrun import Overrun
+from spark_pd.runs import overrun_clock as overrun
+from spark_pd.runs.overrun_clock import Overrun
 
 LONG = 3_600.0
 THREAD = "spark_pd-overruns"
@@ -71,7 +71,7 @@ def test_a_run_that_never_began_is_nothing_to_the_clock():
 
 
 def test_the_interpreter_does_not_wait_for_a_run_that_is_open():
-    job = "from spark_pd.lifecycle.overrun import Overrun\nOverrun(3600.0, lambda goes_on: 'said').begin(0.0)\nprint('left')"
+    job = "from spark_pd.runs.overrun_clock import Overrun\nOverrun(3600.0, lambda goes_on: 'said').begin(0.0)\nprint('left')"
     done = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "left\n"
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.lifecycle.listening import OFF, lifecycle_of, release_listeners
 from spark_pd.spark import java
 from spark_pd.spark.listener import Listener
+from spark_pd.spark.run_lifecycle import OFF, lifecycle_of, release_listeners
 from tests.jobs import found_by
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from pyspark import InheritableThread
 from pyspark.sql import functions as F
 
 import spark_pd
-from spark_pd.lifecycle.events import Lifecycle
+from spark_pd.model.lifecycle import Lifecycle
 
 SECONDS = 60
 RUNS, THREADS = 50, 8

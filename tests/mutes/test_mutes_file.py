@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_pd.alerting.policy.mute import why_muted
+from spark_pd.alerting.policy.mutes_file import MutesFile, parse_mutes
 from spark_pd.model import Subject
-from spark_pd.mutes import MutesFile, parse_windows, why_muted
-from spark_pd.mutes.file import parse_mutes
+from spark_pd.model.recurring_window import parse_windows
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=timezone.utc)
 ORDERS = Subject(environment="prod", product_id="sales", table="sales.orders")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.mutes import parse_windows
+from spark_pd.model.recurring_window import parse_windows
 
 UTC = timezone.utc
 

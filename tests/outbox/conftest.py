@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from spark_pd.dispatch import Dispatcher
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import Alert, Secret, SecretReference
-from spark_pd.outbox import Outbox
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 

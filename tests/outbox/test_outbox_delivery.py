@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import spark_pd
-from spark_pd.dispatch import Dispatcher, Limits, Pace, keeper
-from spark_pd.dispatch.sender import Sender
+from spark_pd.delivery.dispatch import Dispatcher, Limits, Pace, keeper
+from spark_pd.delivery.dispatch.outbox_sender import Sender
+from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Address, Delivery
-from spark_pd.outbox import Outbox, replay
 from spark_pd.pagerduty import ANOTHER_KEY
 from spark_pd.sandbox import Sandbox
 from tests.outbox.conftest import channel_to, files_in, make_alert
@@ -199,7 +199,7 @@ def test_an_alert_that_could_not_be_kept_still_takes_the_place_of_older_ones(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("spark_pd.outbox.store.write_whole", full)
+        patch.setattr("spark_pd.delivery.outbox.store.write_whole", full)
         (delivery,) = send(dispatcher(), make_alert("a", "resolved"), seconds=seconds)
     assert delivery.status == "sent"
     assert box.names() == ()
@@ -390,8 +390,8 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from spark_pd.dispatch import Dispatcher
-from spark_pd.outbox import Outbox
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.outbox import Outbox
 from tests.outbox.conftest import channel_to, make_alert
 dispatcher = Dispatcher([channel_to({url!r}, {key!r})], outbox=Outbox(Path({folder!r})))
 dispatcher.submit([make_alert("a")], seconds=60)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_pd.outbox.members import FiledMembers, Members, OwnMembers, member_of
-from spark_pd.outbox.shared import Shared
+from spark_pd.delivery.outbox.shared_json import Shared
+from spark_pd.delivery.outbox.storm_members import FiledMembers, Members, OwnMembers, member_of
 from tests.outbox.conftest import make_alert
 
 

@@ -21,11 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spark_pd.delivery.outbox import Entry, Outbox, open_outbox
+from spark_pd.delivery.outbox import folder as places
+from spark_pd.delivery.outbox.entry import decode, encode, parse_name
+from spark_pd.delivery.outbox.owner import this_process
 from spark_pd.model import Address, Link, Secret
-from spark_pd.outbox import Entry, Outbox, open_outbox, places
-from spark_pd.outbox.entry import decode, encode, parse_name
-from spark_pd.outbox.owner import this_process
-from spark_pd.pagerduty.plain import plain
+from spark_pd.pagerduty.json_values import plain
 from tests.outbox.conftest import files_in, make_alert
 
 HERE = Address(channel="pagerduty", endpoint="https://events.pagerduty.com/v2/enqueue", fingerprint="f" * 64)
@@ -191,7 +192,7 @@ def test_what_another_version_wrote_is_left_to_it(box: Outbox, caplog: pytest.Lo
 
 
 def test_where_renames_are_weak_a_file_that_may_still_grow_is_left_alone(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spark_pd.outbox.store.is_local", lambda folder: False)
+    monkeypatch.setattr("spark_pd.delivery.outbox.store.is_local", lambda folder: False)
     (entry,) = keep(box, make_alert())
     path = box.folder / "queue" / entry.name
     whole = path.read_bytes()

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.errors import SecretError
 from spark_pd.model import Alert, Delivery, Secret
+from spark_pd.model.errors import SecretError
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.sandbox import Sandbox
 

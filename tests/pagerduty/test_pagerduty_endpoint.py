@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.errors import SettingsError
+from spark_pd.model.errors import SettingsError
 from spark_pd.pagerduty.endpoint import endpoint, is_loopback
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from spark_pd.model import Alert, Link, Secret
 from spark_pd.pagerduty.event import BODY_LIMIT, encode, event
-from spark_pd.pagerduty.plain import plain
+from spark_pd.pagerduty.json_values import plain
 from spark_pd.sandbox import Sandbox
 
 KEY = "0123456789abcdef0123456789ABCDEF"

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spark_pd.delivery.outbox.entry import Entry, decode
+from spark_pd.delivery.outbox.entry import encode as written
 from spark_pd.model import Alert, Link, Secret
-from spark_pd.outbox.entry import Entry, decode
-from spark_pd.outbox.entry import encode as written
 from spark_pd.pagerduty import change_event
 from spark_pd.pagerduty.event import BODY_LIMIT, encode, event
 from spark_pd.sandbox.events import alert_problems, change_problems, parse

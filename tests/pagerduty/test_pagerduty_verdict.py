@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.pagerduty.verdict import RETRY_AFTER_LIMIT, Answer, Fault, verdict
+from spark_pd.pagerduty.answer import RETRY_AFTER_LIMIT, Answer, Fault, verdict
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 

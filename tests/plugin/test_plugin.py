@@ -157,9 +157,9 @@ def test_tests_leave_nothing_in_the_users_own_outbox_and_each_has_an_empty_one(r
         import os
         import pytest
         from datetime import datetime, timezone
-        from spark_pd.dispatch import Dispatcher
+        from spark_pd.delivery.dispatch import Dispatcher
         from spark_pd.model import Alert, Secret
-        from spark_pd.outbox import open_outbox
+        from spark_pd.delivery.outbox import open_outbox
         from spark_pd.pagerduty import PagerDutyChannel
 
         def test_nothing_is_made():

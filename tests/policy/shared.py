@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from spark_pd.alerting.policy import Verdict
 from spark_pd.model import Alert, Subject
-from spark_pd.policy import Verdict
 
 T0 = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 SUBJECT = Subject(environment="prod", product_id="sales", table="sales.orders")

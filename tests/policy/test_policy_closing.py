@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spark_pd.memory import Memory
-from spark_pd.policy import PagingPolicy, Ruling, judge
+from spark_pd.alerting.policy import PagingPolicy, Ruling, judge
+from spark_pd.model.incident_state import Memory
 from tests.policy.shared import at, verdict
 
 POLICY = PagingPolicy()

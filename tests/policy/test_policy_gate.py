@@ -20,17 +20,19 @@ from typing import Any
 
 import pytest
 
-from spark_pd.dispatch import Dispatcher
-from spark_pd.gate import Gate, Passage
-from spark_pd.memory import Memory
+from spark_pd.alerting.policy import PagingPolicy, Verdict
+from spark_pd.alerting.policy.mute import Mutes
+from spark_pd.alerting.policy.mutes_file import MutesFile
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.notifier import Gate, Passage
+from spark_pd.delivery.outbox import Outbox
+from spark_pd.delivery.outbox.dead_letters import died_since
+from spark_pd.delivery.state import FileStateStore
 from spark_pd.model import Decision, Secret
-from spark_pd.mutes import Mutes, MutesFile, parse_windows
-from spark_pd.outbox import Outbox
-from spark_pd.outbox.dead_letters import died_since
+from spark_pd.model.incident_state import Memory
+from spark_pd.model.recurring_window import parse_windows
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
-from spark_pd.policy import PagingPolicy, Verdict
 from spark_pd.sandbox import Sandbox
-from spark_pd.state import FileStateStore
 from tests.policy.shared import SUBJECT, at, verdict
 
 CHANGE = PagingPolicy(notify={"failure": "change"})

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.memory import Memory
-from spark_pd.policy import PagingPolicy, Ruling, Verdict, judge
+from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, judge
+from spark_pd.model.incident_state import Memory
 from tests.policy.shared import T0, at, verdict
 
 ALWAYS = PagingPolicy()

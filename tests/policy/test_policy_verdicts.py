@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from spark_pd.alerts import alerts_at_end, alerts_at_start
-from spark_pd.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.policy import verdicts_at_end, verdicts_at_start
+from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import Rule, RuleResult, RunStats, Subject
-from spark_pd.policy import verdicts_at_end, verdicts_at_start
-from spark_pd.rules import source_of
-from spark_pd.triggers import TRIGGERS, decide
+from spark_pd.rules.loading import source_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 ORDER = NOW + timedelta(microseconds=1)

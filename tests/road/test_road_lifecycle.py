@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.lifecycle import overrun
+from spark_pd.runs import overrun_clock as overrun
 from tests.road.shared import write
 
 LONG = 3_600

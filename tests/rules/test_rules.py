@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import spark_pd
 from spark_pd.model import Rule
-from spark_pd.rules import COLUMNS, load_rules
+from spark_pd.rules.loading import COLUMNS, load_rules
 
 ROW = {"rule": "r", "expectation": "x > 0"}
 

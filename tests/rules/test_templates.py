@@ -6,8 +6,8 @@ import pytest
 
 from spark_pd import RulesError
 from spark_pd.model import Rule
-from spark_pd.rules import load_rules
-from spark_pd.templates import expectation
+from spark_pd.rules.loading import load_rules
+from spark_pd.rules.placeholders import expectation
 
 
 def rule(text: str, rule_type: str = "row_dq", delimiter: str | None = None) -> Rule:

@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 from spark_pd.sandbox import Sandbox
 
 

@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from spark_pd.errors import UsageError
+from spark_pd.model.errors import UsageError
 from spark_pd.sandbox import serve
 
 SCRIPT = "from spark_pd.sandbox import serve; serve(); print('ended well', flush=True)"

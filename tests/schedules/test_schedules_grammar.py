@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_pd.errors import SettingsError
-from spark_pd.schedules.file import schedules_of
-from spark_pd.schedules.grammar import DAYS, parse_schedule
-from spark_pd.schedules.schedule import Schedule, shown
+from spark_pd.model.errors import SettingsError
+from spark_pd.runs.schedules.schedule import Schedule, shown
+from spark_pd.runs.schedules.schedule_grammar import DAYS, parse_schedule
+from spark_pd.runs.schedules.schedules_file import schedules_of
 
 MEANT = {
     "sales.orders every day by 06:00 Europe/Berlin, at most 40 minutes": (

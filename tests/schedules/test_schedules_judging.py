@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_pd.schedules.grammar import parse_schedule
-from spark_pd.schedules.judging import BegunRun, EndedRun, Known, earliest, judge
+from spark_pd.runs.schedules.late_judge import BegunRun, EndedRun, Known, earliest, judge
+from spark_pd.runs.schedules.schedule_grammar import parse_schedule
 
 DAILY, _ = parse_schedule("sales.orders every day by 06:00, at most 40 minutes")
 assert DAILY is not None

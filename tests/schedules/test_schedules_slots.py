@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spark_pd.schedules.grammar import parse_schedule
-from spark_pd.schedules.schedule import Schedule
+from spark_pd.runs.schedules.schedule import Schedule
+from spark_pd.runs.schedules.schedule_grammar import parse_schedule
 
 UTC = timezone.utc
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spark_pd.errors import RuleFailed
-from spark_pd.scrub import FULL_LIMIT, LIMIT, describe, scrub
+from spark_pd.model.errors import RuleFailed
+from spark_pd.secrets.redaction import FULL_LIMIT, LIMIT, describe, scrub
 
 SECRETS = st.text("abcdefghXYZ0123456789-_.+/%", min_size=6, max_size=30).map(lambda text: f"q7{text}7q")
 AROUND = st.sampled_from(["", "Job aborted: ", "cannot read ", "at stage 3 (attempt 2), "])
@@ -194,7 +194,7 @@ def test_describing_never_raises_and_begins_with_the_class(error: BaseException,
         (ValueError("bad 'xyz'"), "scrubbed", "ValueError: bad '***'"),
         (ValueError("bad 'xyz'"), "full", "ValueError: bad 'xyz'"),
         (ValueError(), "scrubbed", "ValueError"),
-        (RuleFailed("rule `positive` failed"), "scrubbed", "spark_pd.errors.RuleFailed: rule `positive` failed"),
+        (RuleFailed("rule `positive` failed"), "scrubbed", "spark_pd.RuleFailed: rule `positive` failed"),
         (
             AnalysisException("[UNRESOLVED_COLUMN] `x` cannot be resolved; line 1 pos 0;\nProject [secret]\n+- Range"),
             "scrubbed",
@@ -213,6 +213,6 @@ def test_a_full_message_is_bounded() -> None:
 
 
 def test_scrub_imports_nothing_of_the_package() -> None:
-    import spark_pd.scrub
+    import spark_pd.secrets.redaction
 
-    assert not re.search(r"^\s*(from|import) spark_pd", Path(spark_pd.scrub.__file__).read_text(encoding="utf-8"), re.MULTILINE)
+    assert not re.search(r"^\s*(from|import) spark_pd", Path(spark_pd.secrets.redaction.__file__).read_text(encoding="utf-8"), re.MULTILINE)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext, SecretReference
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets import resolve
 
 NOWHERE = SecretContext()

@@ -27,13 +27,13 @@ from typing import Any
 
 import pytest
 
-from spark_pd.channels import channel_of
-from spark_pd.dispatch import Dispatcher
-from spark_pd.errors import DeliveryError
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import Alert, Channel, Delivery
-from spark_pd.outbox import Outbox
+from spark_pd.model.errors import DeliveryError
+from spark_pd.runs.channel_wiring import channel_of
 from spark_pd.sandbox import Sandbox
-from spark_pd.secrets.quiet import TELLTALES
+from spark_pd.secrets.log_suppression import TELLTALES
 from spark_pd.settings import Settings, load_settings
 from spark_pd.testing import STATE_HOME
 from tests.pagerduty.proxy import proxy_to

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_pd.errors import SecretError
 from spark_pd.model import SecretContext, SecretReference
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets import resolve
 
 CONTEXT = SecretContext()

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from spark_pd.errors import SecretError
 from spark_pd.model import Secret, SecretContext, SecretReference
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets import parse_reference, resolve
-from spark_pd.secrets.quiet import TELLTALES, quiet
+from spark_pd.secrets.log_suppression import TELLTALES, quiet
 
 CONTEXT = SecretContext()
 

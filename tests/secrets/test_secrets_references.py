@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.errors import SecretError
 from spark_pd.model import Secret, SecretContext, SecretReference
+from spark_pd.model.errors import SecretError
 from spark_pd.secrets import parse_reference, resolve, schemes
 
 CONTEXT = SecretContext()

@@ -9,7 +9,7 @@ import pytest
 
 from spark_pd import SettingsError, user_config
 from spark_pd.settings import SETTINGS, Settings, load_settings
-from spark_pd.settings.naming import CONSTANTS, DOTTED, ENVIRONMENT
+from spark_pd.settings.names import CONSTANTS, DOTTED, ENVIRONMENT
 
 N = "spark.expectations.notifications."
 

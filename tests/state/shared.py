@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from spark_pd.memory import Memory
-from spark_pd.state import FileStateStore
+from spark_pd.delivery.state import FileStateStore
+from spark_pd.model.incident_state import Memory
 
 KEY = "spark_pd/prod/sales/sales.orders/failure"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spark_pd.memory import Memory
-from spark_pd.policy import PagingPolicy, judge
-from spark_pd.state.standing import Entry, Told, standing, told_after, told_fields, told_of
+from spark_pd.alerting.policy import PagingPolicy, judge
+from spark_pd.history.incident_standing import Entry, Told, standing, told_after, told_fields, told_of
+from spark_pd.model.incident_state import Memory
 from tests.policy.shared import SUBJECT, T0, verdict
 
 KEY = SUBJECT.dedup_key("failure")

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.memory import Memory, forget
+from spark_pd.delivery.outbox import Outbox
+from spark_pd.delivery.state import FileStateStore, state_of
+from spark_pd.delivery.state.state_cleanup import prune
+from spark_pd.delivery.state.state_codec import decode, encode
 from spark_pd.model import Address, Secret
-from spark_pd.outbox import Outbox
-from spark_pd.state import FileStateStore, state_of
-from spark_pd.state.codec import decode, encode
-from spark_pd.state.upkeep import prune
+from spark_pd.model.incident_state import Memory, forget
 from tests.state.shared import KEY, NOW, files, found, memory, saved
 
 OTHER = "spark_pd/prod/sales/sales.orders/ignored_rules"
@@ -92,8 +92,8 @@ def test_no_update_of_several_processes_is_lost(store: FileStateStore, tmp_path:
         import sys
         from dataclasses import replace
         from pathlib import Path
-        from spark_pd.memory import Memory
-        from spark_pd.state import FileStateStore
+        from spark_pd.model.incident_state import Memory
+        from spark_pd.delivery.state import FileStateStore
         store = FileStateStore(Path({str(store.folder)!r}), patience=60)
         for _ in range(50):
             with store.hold([{KEY!r}, {ELSEWHERE!r}]) as held:
@@ -144,7 +144,7 @@ def test_a_process_that_is_killed_while_it_holds_the_state_lets_it_go(store: Fil
     script = textwrap.dedent(f"""
         import os, time
         from pathlib import Path
-        from spark_pd.state import FileStateStore
+        from spark_pd.delivery.state import FileStateStore
         with FileStateStore(Path({str(store.folder)!r})).hold([{KEY!r}]):
             print("held", flush=True)
             time.sleep(60)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.memory import forget
+from spark_pd.history.run_record import STATE
+from spark_pd.history.state_table import RunState, StateTable
 from spark_pd.model import Delivery
-from spark_pd.record import STATE
+from spark_pd.model.incident_state import forget
 from spark_pd.spark.tables import Table
-from spark_pd.state.table_store import RunState, StateTable
 from tests.road.shared import THRESHOLD_ON, write
 from tests.state.cluster_job import TENS
 from tests.state.shared import KEY, memory
@@ -156,7 +156,7 @@ def test_what_is_saved_is_there_for_the_next_run_when_the_first_has_ended(table)
 
 
 def test_an_incident_that_was_resolved_by_hand_on_this_machine_is_not_open_any_more(table, tmp_path):
-    from spark_pd.state import FileStateStore
+    from spark_pd.delivery.state import FileStateStore
 
     local = FileStateStore(tmp_path / "outbox" / "state")
     first = RunState(table, SUBJECT, "r1", local=local)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import spark_pd
-from spark_pd.history.reading import past_runs
-from spark_pd.record import STATE
+from spark_pd.history.past_runs_reader import past_runs
+from spark_pd.history.run_record import STATE
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import row_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.spark.tables import Table
-from spark_pd.stats import COLUMNS, row_of
 from tests.checks.delta_job import session
 from tests.road.shared import write
 from tests.stats import killed_job

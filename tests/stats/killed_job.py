@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import spark_pd
-from spark_pd.error_table import writing
+from spark_pd.checks.error_table import writing
 from spark_pd.spark.tables import Table
 from tests.checks.delta_job import session
 from tests.stats.writer_job import plain

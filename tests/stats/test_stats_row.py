@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from spark_pd.facts import RunFacts
+from spark_pd.alerting.facts import RunFacts
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import Ended, row_of
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, Subject
-from spark_pd.stats import COLUMNS, Ended, row_of
 
 T0 = datetime(2026, 11, 20, 23, 59, 59, 500_000, tzinfo=timezone.utc)
 RULES = (

@@ -16,11 +16,12 @@ import pytest
 
 import spark_pd
 from spark_pd import RuleFailed
-from spark_pd.history.reading import newest_runs, past_runs
+from spark_pd.history.past_runs_reader import newest_runs, past_runs
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import row_of
 from spark_pd.model import Rule, RuleResult
-from spark_pd.spark.files import mended_by
+from spark_pd.spark.file_tables import mended_by
 from spark_pd.spark.tables import Table, beside
-from spark_pd.stats import COLUMNS, row_of
 from tests.road.shared import write
 from tests.stats.test_stats_row import ENDED, FACTS, STATS
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import spark_pd
-from spark_pd import record
-from spark_pd.spark.files import mended_by
+from spark_pd.history import run_record as record
+from spark_pd.history.stats_columns import COLUMNS
+from spark_pd.history.stats_row import row_of
+from spark_pd.spark.file_tables import mended_by
 from spark_pd.spark.tables import Table
-from spark_pd.stats import COLUMNS, row_of
 from tests.checks.delta_job import session
 from tests.stats.test_stats_row import ENDED, FACTS
 

@@ -13,24 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.policy import Verdict
 from spark_pd.checks.counts import Counts
 from spark_pd.checks.row_plan import RowPlan
-from spark_pd.dispatch import Dispatcher
-from spark_pd.facts import TriggerPolicy
-from spark_pd.gate import Gate
+from spark_pd.delivery.dispatch import Dispatcher
+from spark_pd.delivery.notifier import Gate
 from spark_pd.model import Alert, Rule, Severity, Subject
-from spark_pd.policy import Verdict
+from spark_pd.runs.streaming.batches import Batch, Window
+from spark_pd.runs.streaming.counted_once import COUNTED_TWICE, NO_STARTS
+from spark_pd.runs.streaming.query_end import said
+from spark_pd.runs.streaming.query_listener import Hub
+from spark_pd.runs.streaming.query_progress import batch_of, ran, read_rows
+from spark_pd.runs.streaming.reported_batches import ToldBatch, ToldBatches
+from spark_pd.runs.streaming.saved_windows import Windows
+from spark_pd.runs.streaming.stream_check import StreamCheck
+from spark_pd.runs.streaming.verdict_changes import REPEAT, Changes
+from spark_pd.runs.streaming.watch import StreamPlan, Watch
 from spark_pd.settings import Settings
-from spark_pd.streaming.batches import Batch, Window
-from spark_pd.streaming.changes import REPEAT, Changes
-from spark_pd.streaming.checked import StreamCheck
-from spark_pd.streaming.ending import said
-from spark_pd.streaming.listener import Hub
-from spark_pd.streaming.memory import Windows
-from spark_pd.streaming.once import COUNTED_TWICE, NO_STARTS
-from spark_pd.streaming.progress import batch_of, ran, read_rows
-from spark_pd.streaming.told import ToldBatch, ToldBatches
-from spark_pd.streaming.watch import StreamPlan, Watch
 
 AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
@@ -134,7 +134,7 @@ JVM = "org.apache.spark.SparkException: Job aborted: cast of 'John' failed\n\tat
 PYTHON = (
     "py4j.Py4JException: An exception was raised by the Python Proxy. Return Message: Traceback (most recent call last):\n"
     '  File "/x/clientserver.py", line 644, in _call_proxy\n    return_value = f(*p)\n'
-    "spark_pd.errors.RuleFailed: t: 1 rule with action fail failed: never_13\n\n\tat py4j.Protocol.getReturnValue(Protocol.java:476)\n"
+    "spark_pd.RuleFailed: t: 1 rule with action fail failed: never_13\n\n\tat py4j.Protocol.getReturnValue(Protocol.java:476)\n"
 )
 
 
@@ -142,7 +142,7 @@ PYTHON = (
     ("failure", "scrubbed", "kind"),
     [
         (JVM, "org.apache.spark.SparkException: Job aborted: cast of '***' failed", "org.apache.spark.SparkException"),
-        (PYTHON, "spark_pd.errors.RuleFailed: t: 1 rule with action fail failed: never_13", "spark_pd.errors.RuleFailed"),
+        (PYTHON, "spark_pd.RuleFailed: t: 1 rule with action fail failed: never_13", "spark_pd.RuleFailed"),
         ("java.lang.NullPointerException", "java.lang.NullPointerException", "java.lang.NullPointerException"),
         ("[STREAM_FAILED] it broke", "StreamingQueryException: [STREAM_FAILED] it broke", "StreamingQueryException"),
         ("", "StreamingQueryException", "StreamingQueryException"),

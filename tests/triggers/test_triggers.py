@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.alerts import alerts_at_end, alerts_at_start
-from spark_pd.breaches import percent
-from spark_pd.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.thresholds import percent
+from spark_pd.alerting.triggers import TRIGGERS, decide, named
 from spark_pd.model import RuleResult, RunStats, Subject, percentage
-from spark_pd.triggers import TRIGGERS, decide, named
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 ALL = dict.fromkeys(TRIGGERS, True)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.alerts import alerts_at_end
-from spark_pd.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.alerts import alerts_at_end
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import Alert, Rule, RuleResult, RunStats, Subject, percentage
-from spark_pd.triggers import TRIGGERS, decide
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {

@@ -1,0 +1,1 @@
+"""Rules from a list, a file, a table or a DataFrame."""

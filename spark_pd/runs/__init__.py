@@ -1,0 +1,1 @@
+"""Monitor and Run: the guarded block, streams, whole applications, and what ends them."""

@@ -1,0 +1,10 @@
+"""Streams: what each micro-batch of a query was like, and how the query ended.
+
+a query's progress -> batch -> window -> facts -> decisions, alerts -> verdicts -> gate
+"""
+
+from spark_pd.runs.streaming.foreach_batch import ForeachBatch
+from spark_pd.runs.streaming.streams import Streams
+from spark_pd.runs.streaming.watch import StreamPlan, Watch
+
+__all__ = ["ForeachBatch", "StreamPlan", "Streams", "Watch"]

@@ -1,0 +1,83 @@
+"""A function for foreachBatch in which each micro-batch is a run: checked before it is written, so that a `fail` rule stops the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spark_pd.model.errors import UsageError
+from spark_pd.runs.streaming.reported_batches import ToldBatch, told_batches
+
+if TYPE_CHECKING:
+    from spark_pd.runs.run import Run
+
+NOT_OVER_CONNECT = (
+    "monitor.foreach_batch needs classic Spark: over Spark Connect foreachBatch's function runs on the server, where this monitor is not; "
+    "check the stream itself with run.check and monitor.watch, or call spark_pd.install(df.sparkSession, ...) inside a function of your own"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """How a batch is written; as `run.write` has it."""
+
+    mode: str = "append"
+    format: str | None = None
+    partition_by: str | Sequence[str] = ()
+    options: Mapping[str, Any] | None = None
+
+
+class ForeachBatch:
+    """What `writeStream.foreachBatch` takes. `run` is the last batch's Run."""
+
+    def __init__(self, table: str, make: Callable[[], Run], target: Target, write: Callable[[Any, int], object] | None) -> None:
+        self._table = table
+        self._make = make
+        self._target = target
+        self._write = write
+        self.run: Run | None = None
+        """The run of the last batch, complete once its block has ended; None before the first."""
+        self.batch_id: int | None = None
+        """The last batch's."""
+
+    def __repr__(self) -> str:
+        return f"ForeachBatch({self._table!r}, batch_id={self.batch_id})"
+
+    def __call__(self, df: Any, batch_id: int) -> None:
+        """Check the batch, and write what stays of it. Raises RuleFailed, which ends the query, before anything is written."""
+        query = _query_run(df)  # before anything of the user's can change what the thread says
+        run = self._make()
+        self.run, self.batch_id = run, batch_id
+        try:
+            with run:
+                self._check_and_write(run, df, batch_id)
+        except BaseException:
+            if query is not None and run.told_failure:
+                told_batches.add(query, ToldBatch(run.table, batch_id))
+            raise
+
+    def _check_and_write(self, run: Run, df: Any, batch_id: int) -> None:
+        checked = run.check(df)
+        if self._write is not None:
+            self._write(checked, batch_id)
+        else:
+            target = self._target
+            run.write(checked, mode=target.mode, format=target.format, partition_by=target.partition_by, options=target.options)
+
+    def __reduce__(self) -> str:
+        raise UsageError(NOT_OVER_CONNECT)
+
+
+def _query_run(df: Any) -> str | None:
+    """Which start of which query this thread does a batch of: Spark makes that its job group, beside the query's id.
+
+    None where it does not say: the function was called by hand, or Python's threads have none of their own in the JVM.
+    """
+    with suppress(Exception):
+        context = df.sparkSession.sparkContext
+        if context.getLocalProperty("sql.streaming.queryId"):
+            run_id: str | None = context.getLocalProperty("spark.jobGroup.id")
+            return run_id
+    return None

@@ -1,0 +1,86 @@
+"""From the window of a stream's last batches, and what became of its query, to decisions and verdicts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from spark_pd.alerting.alerts import alerts_at_end
+from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.policy import Verdict, verdicts_at_end
+from spark_pd.alerting.triggers import decide
+from spark_pd.checks.counts import Counts
+from spark_pd.model import Alert, Decision, Rule, RuleResult, RuleStatus, RunStats, Subject, percentage
+from spark_pd.runs.streaming.batches import Window
+
+OF_COUNTS = frozenset({"error_drop_threshold", "ignored_rules"})
+OF_QUERY = frozenset({"query_failure"})
+
+
+def stats_of(
+    counts: Counts | None,
+    rules: tuple[Rule, ...],
+    *,
+    vouched: bool,
+    subject: Subject,
+    table: str,
+    run_id: str,
+    started_at: datetime,
+    ended_at: datetime,
+) -> RunStats:
+    """The stats of the batches' rows together; `rules` are those that are counted, in the counts' order.
+
+    vouched: whether counts that are known are exact.
+    """
+    rows = None if counts is None else counts.rows
+    return RunStats(
+        product_id=subject.product_id,
+        table_name=table,
+        run_id=run_id,
+        started_at=started_at,
+        ended_at=ended_at,
+        status="passed",
+        input_count=rows,
+        error_count=None if counts is None else counts.failed,
+        dropped_count=None if counts is None else counts.dropped,
+        output_count=None if counts is None else counts.rows - counts.dropped,
+        exact=counts is not None and vouched,
+        counting="observation",
+        rules=tuple(_result(rule, counts, place) for place, rule in enumerate(rules)),
+    )
+
+
+def _result(rule: Rule, counts: Counts | None, place: int) -> RuleResult:
+    failed = None if counts is None else counts.rules[place]
+    status: RuleStatus = "unknown" if failed is None else "failed" if failed else "passed"
+    return RuleResult.of(rule, status, failed_count=failed, failed_percentage=percentage(failed, None if counts is None else counts.rows))
+
+
+def decisions_of(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]:
+    """One decision for every trigger: those of runs do not apply to a stream."""
+    return tuple(
+        d
+        if d.trigger in OF_COUNTS | OF_QUERY
+        else Decision(trigger=d.trigger, outcome="none", reason="it is about runs, and this is a stream", rule=d.rule)
+        for d in decide(facts, policy)
+    )
+
+
+def verdicts_of(
+    facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decision, ...], triggers: frozenset[str], window: Window, order: datetime
+) -> tuple[Verdict, ...]:
+    """What the batch or the query's end says about the incidents of these triggers."""
+    judged = tuple(d for d in decisions if d.trigger in triggers)
+    alerts = tuple(_told(alert, facts, window) for alert in alerts_at_end(facts, policy, judged))
+    return verdicts_at_end(facts, policy, judged, alerts, order)
+
+
+def _told(alert: Alert, facts: RunFacts, window: Window) -> Alert:
+    """The alert, with what it is about a stream."""
+    assert facts.query is not None
+    details = {**alert.details, "query": facts.query.name, "batches": str(window)}
+    if window.uncounted:
+        details["batches_unknown_because"] = window.uncounted[-1].unknown
+    if alert.trigger in OF_QUERY:
+        return replace(alert, details=details)
+    return replace(alert, summary=f"{alert.summary}, in {window}" if alert.state == "firing" else alert.summary, details=details)
