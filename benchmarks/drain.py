@@ -90,7 +90,7 @@ def drain(box: Outbox, sandbox: Sandbox) -> None:
         list(replay(box, lambda entry: channel, until=time.monotonic() + 3600, pause=pause, patience=2.0))
     while (due := channel.due_in()) is not None:
         time.sleep(due)
-        pace.tell_storms(until=time.monotonic() + 60, pause=pause)
+        pace.report_storms(until=time.monotonic() + 60, pause=pause)
 
 
 def requests_of(sandbox: Sandbox) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.alerting import thresholds as breaches
 from spark_pd.alerting.attempts import failure_severity
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.lifecycle_details import headline, lifecycle_details
 from spark_pd.alerting.lifecycle_triggers import OVERRUN, duration
 from spark_pd.alerting.thresholds import number, percent
@@ -20,7 +20,7 @@ from spark_pd.model import SEVERITIES, Alert, AlertState, Decision, RuleResult, 
 RULES_IN_DETAILS = 50
 
 
-def alerts_at_start(facts: RunFacts, policy: TriggerPolicy) -> tuple[Alert, ...]:
+def alerts_at_start(facts: RunFacts, policy: TriggerSettings) -> tuple[Alert, ...]:
     """What a run's start tells: that it started, and that the last completion is over."""
     alerts = []
     if policy.on["start"]:
@@ -30,7 +30,7 @@ def alerts_at_start(facts: RunFacts, policy: TriggerPolicy) -> tuple[Alert, ...]
     return tuple(alerts)
 
 
-def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decision, ...]) -> tuple[Alert, ...]:
+def alerts_at_end(facts: RunFacts, policy: TriggerSettings, decisions: tuple[Decision, ...]) -> tuple[Alert, ...]:
     """What a run's verdict tells: firing alerts first, then those that are closed."""
     alerts: list[Alert] = []
     for decision in decisions:
@@ -38,7 +38,7 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
             if decision.outcome == "firing":
                 alerts.append(_alert(facts, policy, "start", "resolved", f"run {ended(facts.status)}", "the run has its verdict"))
         elif decision.outcome == "firing":
-            if decision.trigger == OVERRUN and facts.told_overrun is not None:
+            if decision.trigger == OVERRUN and facts.reported_overrun is not None:
                 continue  # it was told while the run ran
             what = _headline(facts, policy, decision)
             alerts.append(_alert(facts, policy, decision.trigger, "firing", what, decision.reason, decision.rule))
@@ -54,7 +54,7 @@ def alerts_at_end(facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decis
     return tuple(sorted(alerts, key=lambda a: a.state != "firing"))
 
 
-def alert_while_running(facts: RunFacts, policy: TriggerPolicy) -> Alert:
+def alert_while_running(facts: RunFacts, policy: TriggerSettings) -> Alert:
     """What tells of a run that takes too long, while it does. `ended_at` of the facts is now."""
     what = f"still runs after {duration((facts.ended_at - facts.started_at).total_seconds())}"
     limit = policy.limit.get(OVERRUN)
@@ -65,12 +65,12 @@ def alert_while_running(facts: RunFacts, policy: TriggerPolicy) -> Alert:
     return replace(alert, details=known | {"status": "running"})
 
 
-def alert_when_switched_off(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None = None) -> Alert:
+def alert_when_switched_off(facts: RunFacts, policy: TriggerSettings, trigger: str, rule: str | None = None) -> Alert:
     """What closes the incident of a trigger that was switched off since it opened."""
     return _alert(facts, policy, trigger, "resolved", f"trigger {trigger} switched off", f"switched off (spark.pd.on.{trigger})", rule)
 
 
-def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str:
+def _headline(facts: RunFacts, policy: TriggerSettings, decision: Decision) -> str:
     """What broke and how badly, for the summary."""
     stats = facts.stats
     if decision.rule is not None:
@@ -103,7 +103,7 @@ def _headline(facts: RunFacts, policy: TriggerPolicy, decision: Decision) -> str
     return f"failed{attempt}: {decision.reason}"
 
 
-def _severity(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: str | None) -> Severity:
+def _severity(facts: RunFacts, policy: TriggerSettings, trigger: str, rule: str | None) -> Severity:
     """How severe a firing alert is: as the worst of what it is about. A warning is no more than a warning."""
     usual = policy.severity[trigger]
     priorities = {r.name: r.priority or "medium" for r in facts.rules}
@@ -126,7 +126,7 @@ def _least(one: Severity, other: Severity) -> Severity:
 
 
 def _alert(
-    facts: RunFacts, policy: TriggerPolicy, trigger: str, state: AlertState, what: str, reason: str, rule: str | None = None
+    facts: RunFacts, policy: TriggerSettings, trigger: str, state: AlertState, what: str, reason: str, rule: str | None = None
 ) -> Alert:
     subject = facts.subject
     return Alert(
@@ -146,7 +146,7 @@ def _alert(
     )
 
 
-def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str, name: str | None) -> dict[str, Any]:
+def _details(facts: RunFacts, policy: TriggerSettings, trigger: str, reason: str, name: str | None) -> dict[str, Any]:
     """What the one woken reads. Only names, counts, percentages, rule texts, links, and what samples may show of a row."""
     subject, stats = facts.subject, facts.stats
     details: dict[str, Any] = {
@@ -188,7 +188,7 @@ def _details(facts: RunFacts, policy: TriggerPolicy, trigger: str, reason: str, 
     return {name: value for name, value in details.items() if value is not None}
 
 
-def _thresholds(facts: RunFacts, policy: TriggerPolicy, name: str | None) -> dict[str, float | None]:
+def _thresholds(facts: RunFacts, policy: TriggerSettings, name: str | None) -> dict[str, float | None]:
     """The limits that the trigger compares with, in percent: the rule's for its own incident, else the table's."""
     for rule in facts.rules:
         if rule.name == name:

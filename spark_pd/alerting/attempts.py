@@ -43,13 +43,13 @@ def attempt_of(
     if number is not None:
         return Attempt(number, most)
     platforms = [found for found in (_airflow(environ), None if yarn is None else Attempt(*yarn)) if found is not None]
-    found = _telling(platforms)
+    found = _reporter(platforms)
     if found is None or most is None:
         return found
     return Attempt(found.number, most)
 
 
-def _telling(found: Iterable[Attempt]) -> Attempt | None:
+def _reporter(found: Iterable[Attempt]) -> Attempt | None:
     """The first that knows how many attempts there are, else the first."""
     attempts = list(found)
     return next((each for each in attempts if each.most is not None), attempts[0] if attempts else None)

@@ -21,7 +21,7 @@ LIFECYCLE = frozenset({"start", "completion"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerPolicy:
+class TriggerSettings:
     """Which triggers are on, how severe they are, and the thresholds in percent."""
 
     on: Mapping[str, bool]
@@ -65,7 +65,7 @@ class RunFacts:
     """Why the counts are unknown; None where they are known or nothing was checked."""
     failure: str | None
     """What the exception was, as far as it may leave the cluster; None where none left the block."""
-    told_elsewhere: str | None = None
+    reported_elsewhere: str | None = None
     """Who else tells the failure, so that it is not told twice. None: nobody does."""
     failed_rules: tuple[RuleResult, ...] = ()
     """The rules with action `fail` that stopped the run."""
@@ -86,7 +86,7 @@ class RunFacts:
     """What the Spark listener saw. None where there is none."""
     no_lifecycle: str = "there is no Spark listener"
     """Why there is none, where there is none."""
-    told_overrun: str | None = None
+    reported_overrun: str | None = None
     """When it was said of the run, while it ran, that it takes too long, and what became of that. None where nothing was."""
     attempt: Attempt | None = None
     """Which try of its job it is. None where nobody tells."""

@@ -52,9 +52,9 @@ class Seen:
     """Whether the facts are of a streaming query's last batches: it has no end to be late for."""
     seconds: float = 0.0
     """From its start to its end."""
-    told_overrun: str | None = None
+    reported_overrun: str | None = None
     """When it was said of it, while it ran, that it takes too long, and what became of that. None where nothing was."""
-    told_failure: bool = True
+    reported_failure: bool = True
     """Whether an error of the run is told anyway, by the trigger failure."""
     shown: Shown = "scrubbed"
 
@@ -72,7 +72,7 @@ def judge_lifecycle(trigger: str, seen: Seen, limit: float | None) -> Conclusion
     if trigger == JOB_FAILURE and seen.lifecycle.incomplete is None:
         if seen.status == "cancelled":
             return "none", "the run was cancelled, and its Spark jobs with it"
-        if seen.status == "errored" and seen.told_failure:
+        if seen.status == "errored" and seen.reported_failure:
             return "none", "the run errored itself, which the trigger failure tells"
     return _events(KINDS[trigger], seen.lifecycle, limit or 1, seen.shown)
 
@@ -146,8 +146,8 @@ def _overrun(seen: Seen, limit: float | None) -> Conclusion:
     if limit is None:
         return "none", "there is no limit (spark.pd.limit.overrun is not set)"
     reason = f"took {duration(seen.seconds)}, limit {duration(limit)}"
-    if seen.told_overrun is not None:
-        return "firing", f"{reason}; found while it ran, {seen.told_overrun}"
+    if seen.reported_overrun is not None:
+        return "firing", f"{reason}; found while it ran, {seen.reported_overrun}"
     return "firing" if seen.seconds >= limit else "good", reason
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from spark_pd.alerting import thresholds as breaches
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.lifecycle_triggers import (
     EXECUTOR_LOST,
     JOB_FAILURE,
@@ -52,20 +52,20 @@ def _known(stats: RunStats | None) -> tuple[int, int]:
     return stats.dropped_count, stats.input_count
 
 
-def _start(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _start(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     return "firing", "the run started, which is told as a change" if "start" in policy.changes else "the run started; its verdict closes it"
 
 
-def _completion(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _completion(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     if facts.status in ("passed", "unknown"):
         told = "the run completed, which is told as a change"
         return "firing", told if "completion" in policy.changes else "the run completed; the next run's start closes it"
     return "none", f"the run did not complete: it {ended(facts.status)}"
 
 
-def _failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
-    if facts.told_elsewhere is not None and facts.status in ("failed", "errored"):
-        return "none", f"{facts.failure or ended(facts.status)}; {facts.told_elsewhere}"
+def _failure(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
+    if facts.reported_elsewhere is not None and facts.status in ("failed", "errored"):
+        return "none", f"{facts.failure or ended(facts.status)}; {facts.reported_elsewhere}"
     if facts.status in ("failed", "errored"):
         return "firing", facts.failure or f"the run {ended(facts.status)}"
     if facts.status == "cancelled":
@@ -76,7 +76,7 @@ def _failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
     return "good", "the run ended without an exception"
 
 
-def _error_drop_threshold(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _error_drop_threshold(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     cannot = _counts_needed(facts)
     if cannot:
         return cannot
@@ -90,7 +90,7 @@ def _error_drop_threshold(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outco
     return "good", f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,}), below the {limit}{others}"
 
 
-def breached(facts: RunFacts, policy: TriggerPolicy, rule: str | None = None) -> tuple[Breach, ...]:
+def breached(facts: RunFacts, policy: TriggerSettings, rule: str | None = None) -> tuple[Breach, ...]:
     """The thresholds that were reached: the rule's own, for its own incident; else the table's, and those of rules that are part of it."""
     if facts.stats is None:
         return ()
@@ -110,7 +110,7 @@ def ignored_failures(facts: RunFacts, rule: str | None = None) -> tuple[RuleResu
     return tuple(sorted(failed, key=lambda r: -(r.failed_count or 0)))
 
 
-def _ignored_rules(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _ignored_rules(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     cannot = _counts_needed(facts)
     if cannot:
         return cannot
@@ -120,7 +120,7 @@ def _ignored_rules(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str
     return "good", "no rule with action ignore failed"
 
 
-def unusual(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> tuple[Outcome, str, tuple[Unusual, ...]]:
+def unusual(facts: RunFacts, policy: TriggerSettings, trigger: str) -> tuple[Outcome, str, tuple[Unusual, ...]]:
     """What the history says of the run, with the values outside their range."""
     if facts.history is None:
         return "none", NO_HISTORY, ()
@@ -141,15 +141,15 @@ def unusual(facts: RunFacts, policy: TriggerPolicy, trigger: str) -> tuple[Outco
     return judge_unusual(trigger, this, facts.history, policy.limit[trigger] or 0.0)
 
 
-def _unusual_volume(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _unusual_volume(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     return unusual(facts, policy, VOLUME)[:2]
 
 
-def _unusual_errors(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _unusual_errors(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     return unusual(facts, policy, ERRORS)[:2]
 
 
-def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     seen = Seen(
         status=facts.status,
         lifecycle=facts.lifecycle,
@@ -159,26 +159,26 @@ def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerPolicy) -> tuple
         stream=facts.unchecked if facts.streamed else None,
         endless=facts.query is not None,
         seconds=(facts.ended_at - facts.started_at).total_seconds(),
-        told_overrun=facts.told_overrun,
-        told_failure=policy.on.get("failure", False),
+        reported_overrun=facts.reported_overrun,
+        reported_failure=policy.on.get("failure", False),
         shown=policy.exceptions,
     )
     return judge_lifecycle(trigger, seen, policy.limit.get(trigger))
 
 
-def _query_failure(facts: RunFacts, policy: TriggerPolicy) -> tuple[Outcome, str]:
+def _query_failure(facts: RunFacts, policy: TriggerSettings) -> tuple[Outcome, str]:
     query = facts.query
     if query is None:
         return "none", "it is about streaming queries that monitor.watch watches"
     if query.failure is not None:
         reason = f"query {query.name} failed: {query.failure}"
-        return ("firing", reason) if facts.told_elsewhere is None else ("none", f"{reason}; {facts.told_elsewhere}")
+        return ("firing", reason) if facts.reported_elsewhere is None else ("none", f"{reason}; {facts.reported_elsewhere}")
     if query.completed is not None:
         return "good", f"query {query.name} completed batch {query.completed}"
     return "none", f"query {query.name} {'ended without an exception' if query.ended else 'has completed no batch since it was started'}"
 
 
-TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]] = {
+TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerSettings], tuple[Outcome, str]]] = {
     "start": _start,
     "completion": _completion,
     "failure": _failure,
@@ -191,7 +191,7 @@ TRIGGERS: Mapping[str, Callable[[RunFacts, TriggerPolicy], tuple[Outcome, str]]]
 }
 
 
-def _own_threshold(facts: RunFacts, policy: TriggerPolicy, rule: Rule) -> tuple[Outcome, str]:
+def _own_threshold(facts: RunFacts, policy: TriggerSettings, rule: Rule) -> tuple[Outcome, str]:
     found = breached(facts, policy, rule.name)
     if found:
         return "firing", str(found[0])
@@ -199,18 +199,18 @@ def _own_threshold(facts: RunFacts, policy: TriggerPolicy, rule: Rule) -> tuple[
     return "good", f"rule {rule.name} failed for no more of the rows than its threshold {number(least)} % allows"
 
 
-def _own_failure(facts: RunFacts, policy: TriggerPolicy, rule: Rule) -> tuple[Outcome, str]:
+def _own_failure(facts: RunFacts, policy: TriggerSettings, rule: Rule) -> tuple[Outcome, str]:
     failed = ignored_failures(facts, rule.name)
     return ("firing", f"it has action ignore and failed: {named(failed)}") if failed else ("good", f"rule {rule.name} did not fail")
 
 
-_OWN: Mapping[str, Callable[[RunFacts, TriggerPolicy, Rule], tuple[Outcome, str]]] = {
+_OWN: Mapping[str, Callable[[RunFacts, TriggerSettings, Rule], tuple[Outcome, str]]] = {
     "error_drop_threshold": _own_threshold,
     "ignored_rules": _own_failure,
 }
 
 
-def _own(facts: RunFacts, policy: TriggerPolicy, trigger: str, rule: Rule) -> tuple[Outcome, str]:
+def _own(facts: RunFacts, policy: TriggerSettings, trigger: str, rule: Rule) -> tuple[Outcome, str]:
     """What a trigger concludes of a rule that asks for incidents of its own."""
     cannot = _counts_needed(facts)
     if cannot:
@@ -226,7 +226,7 @@ def has_own(rule: Rule, trigger: str) -> bool:
     return breaches.has_threshold(rule) if trigger == "error_drop_threshold" else trigger in _OWN and rule.action_if_failed == "ignore"
 
 
-def decide(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]:
+def decide(facts: RunFacts, policy: TriggerSettings) -> tuple[Decision, ...]:
     """One decision for every trigger, enabled or not; behind them those about rules that ask for incidents of their own."""
     found = [(trigger, None, *judge(facts, policy)) for trigger, judge in TRIGGERS.items()]
     own = [(trigger, rule.name, *_own(facts, policy, trigger, rule)) for trigger in _OWN for rule in facts.rules if has_own(rule, trigger)]

@@ -81,7 +81,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
     from spark_pd.model import Subject
     from spark_pd.runs.crash.journal import Told
     from spark_pd.runs.exec import judge
-    from spark_pd.runs.exec.exec_report import claimed, last_words, left_open, tell_application, tell_runs, to_tell
+    from spark_pd.runs.exec.exec_report import claimed, last_words, left_open, report_application, report_runs, to_report
 
     told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
     subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)
@@ -119,11 +119,11 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         return Routes(settings, Pace(limits, box), unverified=False).route
 
     if dead:
-        for line in tell_runs(to_tell(claimed(dead), subject), findings.reason, route_of=route_of, seconds=settings.deadline):
+        for line in report_runs(to_report(claimed(dead), subject), findings.reason, route_of=route_of, seconds=settings.deadline):
             _say(line)
     if alert is not None:
         outbox = open_outbox(settings.outbox_path)
-        for line in tell_application(alert, channel_of(settings), outbox, limits=limits, seconds=settings.deadline):
+        for line in report_application(alert, channel_of(settings), outbox, limits=limits, seconds=settings.deadline):
             _say(line)
 
 

@@ -130,12 +130,12 @@ def replay(
     from spark_pd.delivery.dispatch import Pace
     from spark_pd.delivery.outbox import replay as replay_all
     from spark_pd.delivery.outbox.replay import wait_for_turn
-    from spark_pd.runs.crash.dead_runs import tell_dead
+    from spark_pd.runs.crash.dead_runs import report_dead_runs
 
     settings = settings_from(config_file, conf)
     box = _open(settings)
     if not ids:
-        tell_dead(box)
+        report_dead_runs(box)
     chosen = _find(box, ids)
     for entry in chosen if ids else box.dead() if dead else []:
         if entry.state == "dead":
@@ -155,7 +155,7 @@ def replay(
                 pause=wait_for_turn,
             )
         )
-        pace.tell_storms(until=until, pause=wait_for_turn)
+        pace.report_storms(until=until, pause=wait_for_turn)
     counts = Counter(outcome.status for outcome in outcomes)
     if as_json:
         click.echo(json.dumps([_fields(each.entry) | {"state": each.status, "reason": each.reason} for each in outcomes], indent=2))

@@ -110,7 +110,7 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
     from spark_pd.delivery.state import state_of
     from spark_pd.model import Subject, normalized_table
     from spark_pd.runs.channel_wiring import channel_of
-    from spark_pd.runs.notifier_wiring import gate_of, outbox_of
+    from spark_pd.runs.notifier_wiring import notifier_of, outbox_of
     from spark_pd.runs.schedules.schedule_watch import Watch, Watched
     from spark_pd.spark import session
 
@@ -132,7 +132,7 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
     channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
     return Watch(
         watched=tuple(watched(schedule) for schedule in schedules),
-        gate=gate_of(settings, channel, outbox),
+        notifier=notifier_of(settings, channel, outbox),
         store=None if outbox is None else state_of(outbox, channel.address),
         grace=timedelta(seconds=settings.grace_late),
         severity=settings.severity_late,

@@ -1,4 +1,4 @@
-"""The gate between a run and dispatch: policy rules on what the run has to tell, what may pass is dispatched, and all is remembered."""
+"""The notifier between a run and dispatch: policy rules on what the run has to tell, what may pass is dispatched, and all is remembered."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, judge, orphaned, registered, table_key, unjudged
+from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, closed_with_their_rule, judge, registered, table_key, unjudged
 from spark_pd.alerting.policy.mute import Mutes, why_muted
 from spark_pd.model import Alert, Decision, Delivery, Subject
-from spark_pd.model.incident_state import Held, Memory, StateStore, untold
+from spark_pd.model.incident_state import IncidentState, LockedStates, StateStore, untold
 
 if TYPE_CHECKING:
     from spark_pd.delivery.dispatch import Dispatcher, Submission
 
-logger = logging.getLogger("spark_pd.gate")
+logger = logging.getLogger("spark_pd.notifier")
 
 CHANNEL = "pagerduty"  # as the monitor names it
 NOT_TOLD = ("failed", "dead")
@@ -27,7 +27,7 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Gate:
+class Notifier:
     """Takes a run's verdicts. Without a policy (PagerDuty is not enabled) all of them pass, without a store nothing is remembered.
 
     died: whether an alert of a dedup key that went out at a time or later became a dead letter.
@@ -52,9 +52,9 @@ class Gate:
         self._died = died
         self._clock = clock
 
-    def remembering(self, store: StateStore) -> Gate:
-        """The same gate with another store. Where there is no policy, nothing is remembered there either."""
-        return Gate(self._dispatcher, policy=self._policy, store=store, mutes=self._mutes, died=self._died, clock=self._clock)
+    def remembering(self, store: StateStore) -> Notifier:
+        """The same notifier with another store. Where there is no policy, nothing is remembered there either."""
+        return Notifier(self._dispatcher, policy=self._policy, store=store, mutes=self._mutes, died=self._died, clock=self._clock)
 
     def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
         """When a run that starts `at` this time does so in the order of runs: then, or just after the newest that has given its verdict.
@@ -71,22 +71,22 @@ class Gate:
             logger.warning("it is not known which runs came before, so the clock decides: %s", type(error).__name__)
             return at
 
-    def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Passage:
+    def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Notification:
         """Rule on the verdicts and hand over what passes, which has `seconds` (spark.pd.deadline). Returns once that is in the outbox."""
-        passage: Passage | None = None
+        notification: Notification | None = None
         policy = self._policy
         if policy is not None:
             try:
                 muted = self._muted(verdicts)
                 with self._held_with_orphans(verdicts) as (everything, held):
                     rulings = self._rulings(policy, everything, held, muted)
-                    passage = self._hand_over(rulings, seconds)
+                    notification = self._hand_over(rulings, seconds)
                     held.save(ruling.sent for ruling in rulings if ruling.send and ruling.sent is not None)
                     held.save(registered(rulings, held.memories))
             except Exception as error:
                 # The job comes first, and an alert too many before one too few.
                 logger.warning("the policy could not be applied, so alerts are sent without it: %s", type(error).__name__)
-        return passage or self._hand_over([unjudged(verdict) for verdict in verdicts], seconds)
+        return notification or self._hand_over([unjudged(verdict) for verdict in verdicts], seconds)
 
     def _muted(self, verdicts: Sequence[Verdict]) -> Mapping[str, str | None]:
         """Why nobody is to be paged, by dedup key. The file is read where there is a page to think about, and before anything is locked."""
@@ -97,18 +97,18 @@ class Gate:
         return {each.dedup_key: why_muted(self._mutes.windows, mutes, each.subject, each.trigger, now) for each in firing}
 
     @contextmanager
-    def _held_with_orphans(self, verdicts: Sequence[Verdict]) -> Iterator[tuple[tuple[Verdict, ...], Held]]:
+    def _held_with_orphans(self, verdicts: Sequence[Verdict]) -> Iterator[tuple[tuple[Verdict, ...], LockedStates]]:
         """The verdicts, and what closes the own incidents of rules that were removed, with the memories of all of them."""
         with ExitStack() as stack:
             held = stack.enter_context(self._held(verdicts))
-            orphans = orphaned(verdicts, held.memories) if held.known else ()
+            orphans = closed_with_their_rule(verdicts, held.memories) if held.known else ()
             if orphans:  # seldom: a hold may be a look into a table, and one is enough for a run without
                 stack.close()
                 held = stack.enter_context(self._held((*verdicts, *orphans)))
             yield (*verdicts, *orphans), held
 
     @contextmanager
-    def _held(self, verdicts: Sequence[Verdict]) -> Iterator[Held]:
+    def _held(self, verdicts: Sequence[Verdict]) -> Iterator[LockedStates]:
         if self._store is None:
             yield _Nothing()
             return
@@ -116,7 +116,9 @@ class Gate:
         with self._store.hold(list(keys)) as held:
             yield held
 
-    def _rulings(self, policy: PagingPolicy, verdicts: Sequence[Verdict], held: Held, muted: Mapping[str, str | None]) -> list[Ruling]:
+    def _rulings(
+        self, policy: PagingPolicy, verdicts: Sequence[Verdict], held: LockedStates, muted: Mapping[str, str | None]
+    ) -> list[Ruling]:
         now, durable = self._clock(), self._store is not None and self._store.durable
 
         def rule(*, known: bool) -> list[Ruling]:
@@ -139,7 +141,7 @@ class Gate:
         kept = held.save(ruling.kept for ruling in rulings if ruling.kept is not None)
         return rulings if kept or not held.known else rule(known=False)
 
-    def _believed(self, verdict: Verdict, memory: Memory | None) -> Memory | None:
+    def _believed(self, verdict: Verdict, memory: IncidentState | None) -> IncidentState | None:
         """What is remembered, less what a dead letter proves wrong: PagerDuty refused the page that would have opened the incident."""
         if memory is None or memory.open_since is None or memory.paged_at is None or self._died is None:
             return memory
@@ -147,9 +149,9 @@ class Gate:
             return memory
         return untold(memory)
 
-    def _hand_over(self, rulings: Sequence[Ruling], seconds: float) -> Passage:
+    def _hand_over(self, rulings: Sequence[Ruling], seconds: float) -> Notification:
         passing = [ruling.alert for ruling in rulings if ruling.send and ruling.alert is not None]
-        return Passage(rulings, self._dispatcher.submit(passing, seconds=seconds), self._take_back)
+        return Notification(rulings, self._dispatcher.submit(passing, seconds=seconds), self._take_back)
 
     def _take_back(self, rulings: Sequence[Ruling]) -> None:
         """Remember of these that nobody was told after all, unless another run changed it meanwhile."""
@@ -168,7 +170,7 @@ class Gate:
             logger.warning("it could not be remembered that alerts were not delivered: %s", type(error).__name__)
 
 
-class Passage:
+class Notification:
     """What became of verdicts that were submitted together."""
 
     def __init__(self, rulings: Sequence[Ruling], submission: Submission, take_back: Callable[[Sequence[Ruling]], None]) -> None:
@@ -224,7 +226,7 @@ class _Nothing:
     """Where nothing is remembered."""
 
     known = False
-    memories: Mapping[str, Memory] = {}
+    memories: Mapping[str, IncidentState] = {}
     doubts: Mapping[str, str] = {}
 
     def save(self, memories: object) -> bool:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from spark_pd.model import AlertState, DeliveryStatus
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 WAITS = timedelta(days=8)
 """How long an alert may come out of some machine's outbox: its time to live, 7 days, and a day for clocks that differ."""
@@ -43,7 +43,7 @@ class Entry:
     run_id: str
     event: Literal["began", "ended"]
     at: datetime
-    memories: Mapping[str, Memory] = field(default_factory=lambda: MappingProxyType({}))
+    memories: Mapping[str, IncidentState] = field(default_factory=lambda: MappingProxyType({}))
     """By dedup key."""
     told: Mapping[str, Told] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -52,7 +52,7 @@ class Entry:
 class Standing:
     """What stands of one incident."""
 
-    memory: Memory | None = None
+    memory: IncidentState | None = None
     told: Told = Told()
     opened_by: tuple[str, ...] = ()
     """The runs that left it open, of late."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from spark_pd.delivery.state.state_codec import decode, encode
 from spark_pd.history.incident_standing import Entry, Standing, standing, told_after, told_fields, told_of
 from spark_pd.model import Delivery
-from spark_pd.model.incident_state import Memory, StateStore
+from spark_pd.model.incident_state import IncidentState, StateStore
 from spark_pd.spark.background import Call
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class RunState:
         self._began: Call[list[Entry]] | None = None
         self._looked = False
         self._entries: list[Entry] | None = None
-        self._saved: dict[str, Memory] = {}
+        self._saved: dict[str, IncidentState] = {}
         self._stood: dict[str, Standing] = {}
         self._given_up = False
         self._warned = False
@@ -108,7 +108,7 @@ class RunState:
         self._began = Call(begun, name="state")
 
     @contextmanager
-    def hold(self, keys: Sequence[str], *, again: bool = True) -> Iterator[TableHold]:
+    def hold(self, keys: Sequence[str], *, again: bool = True) -> Iterator[LockedTableStates]:
         """What is remembered of these keys: at first as it was when the run began, then, if `again`, as it is now.
 
         Nobody is kept from changing it meanwhile.
@@ -118,7 +118,7 @@ class RunState:
         now = _now()
         self._stood |= {key: standing(self._entries, key, but=self._run_id, now=now) for key in keys} if self._entries is not None else {}
         self._ask_local(keys)
-        yield TableHold(self, keys, known=self._entries is not None)
+        yield LockedTableStates(self, keys, known=self._entries is not None)
 
     def _ask_local(self, keys: Sequence[str]) -> None:
         """Learn which incidents somebody closed by hand, on this machine, since the run that the table has."""
@@ -133,7 +133,7 @@ class RunState:
             if mine.run_started_at == stood.memory.run_started_at and stood.memory.open_since is not None:
                 self._stood[key] = replace(stood, memory=mine, doubt="it was resolved by hand")
 
-    def memory(self, key: str) -> Memory | None:
+    def memory(self, key: str) -> IncidentState | None:
         """The newest of what is in the table and what this run saved."""
         stood, saved = self._stood.get(key), self._saved.get(key)
         found = stood.memory if stood is not None else None
@@ -147,7 +147,7 @@ class RunState:
         stood = self._stood.get(key)
         return stood.doubt if stood is not None else "the state is not known"
 
-    def save(self, memories: Iterable[Memory]) -> bool:
+    def save(self, memories: Iterable[IncidentState]) -> bool:
         """Keep these for `finish`."""
         self._saved |= {memory.dedup_key: memory for memory in memories}
         return self.durable
@@ -209,12 +209,12 @@ class _AsItBegan:
         """As the state itself."""
         return self._state.durable
 
-    def hold(self, keys: Sequence[str]) -> AbstractContextManager[TableHold]:
+    def hold(self, keys: Sequence[str]) -> AbstractContextManager[LockedTableStates]:
         """As the state itself, without another look."""
         return self._state.hold(keys, again=False)
 
 
-class TableHold:
+class LockedTableStates:
     """Memories of a `RunState`, while they are held."""
 
     def __init__(self, state: RunState, keys: Sequence[str], *, known: bool) -> None:
@@ -228,7 +228,7 @@ class TableHold:
         return self._known
 
     @property
-    def memories(self) -> Mapping[str, Memory]:
+    def memories(self) -> Mapping[str, IncidentState]:
         """By dedup key."""
         found = {key: self._state.memory(key) for key in self._keys}
         return {key: memory for key, memory in found.items() if memory is not None}
@@ -239,7 +239,7 @@ class TableHold:
         found = {key: self._state.doubt(key) for key in self._keys}
         return {key: doubt for key, doubt in found.items() if doubt is not None}
 
-    def save(self, memories: Iterable[Memory]) -> bool:
+    def save(self, memories: Iterable[IncidentState]) -> bool:
         """Remember these with the run's end."""
         return self._state.save(memories)
 

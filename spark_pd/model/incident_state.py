@@ -12,7 +12,7 @@ from spark_pd.model import Outcome, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class IncidentState:
     """What is remembered of one incident. All times are aware."""
 
     dedup_key: str
@@ -44,12 +44,12 @@ class Memory:
     """For a table's incident: the rules that have an incident of this trigger of their own, and it is open as far as is known."""
 
 
-def untold(memory: Memory) -> Memory:
+def untold(memory: IncidentState) -> IncidentState:
     """The memory of an incident that is not open after all, and of which nobody was told."""
     return replace(memory, open_since=None, paged_at=None, severity=None, told=())
 
 
-class Held(Protocol):
+class LockedStates(Protocol):
     """Memories while they are held."""
 
     @property
@@ -57,14 +57,14 @@ class Held(Protocol):
         """Whether `memories` is all there is. False where the store could not be read: then nothing may be concluded from it."""
 
     @property
-    def memories(self) -> Mapping[str, Memory]:
+    def memories(self) -> Mapping[str, IncidentState]:
         """By dedup key; a key of which nothing is remembered is not in it."""
 
     @property
     def doubts(self) -> Mapping[str, str]:
         """Of a durable store: why an incident may be open though nothing is remembered to be, by dedup key. Its resolve goes out."""
 
-    def save(self, memories: Iterable[Memory]) -> bool:
+    def save(self, memories: Iterable[IncidentState]) -> bool:
         """Remember these from now on. Whether that could be done; where somebody else changed them meanwhile, it could not."""
 
 
@@ -75,7 +75,7 @@ class StateStore(Protocol):
     def durable(self) -> bool:
         """Whether every run, on whichever machine, is sure to be in it. Only then does no memory mean that no incident is open."""
 
-    def hold(self, keys: Sequence[str]) -> AbstractContextManager[Held]:
+    def hold(self, keys: Sequence[str]) -> AbstractContextManager[LockedStates]:
         """What is remembered of these dedup keys. Where the store has locks, nobody else reads or changes them until the block ends."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_pd.alerting.facts import RunFacts
 from spark_pd.model import RunStatus
-from spark_pd.runs.crash import open_runs, told_failures
+from spark_pd.runs.crash import open_runs, reported_failures
 from spark_pd.runs.run import Run
 
 TOLD = "a run of the application told it as its own failure"
@@ -31,7 +31,7 @@ class ApplicationRun(Run):
         return run
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None and told_failures.include(error):
+        if error is not None and reported_failures.include(error):
             self._told = TOLD
         super().__exit__(kind, error, trace)
 
@@ -42,7 +42,7 @@ class ApplicationRun(Run):
         return super().conclude(status, why)
 
     def _facts(self, *found: Any) -> RunFacts:
-        facts = replace(super()._facts(*found), told_elsewhere=self._told)
+        facts = replace(super()._facts(*found), reported_elsewhere=self._told)
         # What the script sees of a JVM that was killed is a refused connection.
         if facts.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ and os.getppid() != self._parent:
             facts = replace(facts, failure=f"{SUBMIT_GONE}: {facts.failure}")

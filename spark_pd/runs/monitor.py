@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.alerting.attempts import attempt_of
 from spark_pd.checks.error_table.location import Place
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Subject, normalized_table
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.application_run import ApplicationRun
 from spark_pd.runs.channel_wiring import channel_of
 from spark_pd.runs.checker import Checker, kept_apart
 from spark_pd.runs.installed import installed
-from spark_pd.runs.notifier_wiring import gate_of, outbox_of
+from spark_pd.runs.notifier_wiring import notifier_of, outbox_of
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.streaming import ForeachBatch, Watch
@@ -76,7 +76,7 @@ class Monitor:
         self._platform = platform_of(spark)
         self._attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=self._platform.attempt)
         channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
-        self._gate = gate_of(settings, channel, outbox)
+        self._notifier = notifier_of(settings, channel, outbox)
         self._records = records_of(spark, settings, channel, outbox)
         self._streams = streams_of(
             spark,
@@ -84,7 +84,7 @@ class Monitor:
             channel,
             outbox,
             policy=self._policy,
-            gate=self._gate,
+            notifier=self._notifier,
             application=self._application,
             application_id=self._application_id,
             links=self._platform.links,
@@ -124,12 +124,12 @@ class Monitor:
         its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, for one that is its own
         error table or the stats table, or after uninstall.
         """
-        return self._run(table, self._gate, rules, product_id, scope, job, previous_name)
+        return self._run(table, self._notifier, rules, product_id, scope, job, previous_name)
 
     def _run(
         self,
         table: str,
-        gate: Gate | Quiet,
+        notifier: Notifier | Quiet,
         rules: Any,
         product_id: str | None,
         scope: str | None,
@@ -150,19 +150,19 @@ class Monitor:
             )
 
         this, former = subject(table), None if previous_name is None else subject(previous_name)
-        return self._run_of(Run, kept_apart(self._spark, self._settings, table), gate, table, this, former, rules, product)
+        return self._run_of(Run, kept_apart(self._spark, self._settings, table), notifier, table, this, former, rules, product)
 
     def application(self, name: str) -> ApplicationRun:
         """The run that is the application itself, of that name; a context manager around all that it does."""
         product = self._settings.product_id
         subject = Subject(environment=self._settings.environment, product_id=product, table=name)
-        return self._run_of(ApplicationRun, self._settings, self._gate, name, subject, None, None, product)
+        return self._run_of(ApplicationRun, self._settings, self._notifier, name, subject, None, None, product)
 
     def _run_of(
         self,
         kind: type[R],
         settings: Settings,
-        gate: Gate | Quiet,
+        notifier: Notifier | Quiet,
         table: str,
         this: Subject,
         former: Subject | None,
@@ -187,7 +187,7 @@ class Monitor:
         )
         checker = Checker(self._spark, settings, product, table, self._streams)
         records = self._records if settings.stats_table is not None else None
-        return kind(plan, checker=checker, gate=gate, guard=self._guard, records=records, listening=self._listening)
+        return kind(plan, checker=checker, notifier=notifier, guard=self._guard, records=records, listening=self._listening)
 
     def _must_be_installed(self) -> None:
         if self._uninstalled:
@@ -225,7 +225,7 @@ class Monitor:
         self._must_be_installed()
         if session.is_connect(self._spark):
             raise UsageError(NOT_OVER_CONNECT)
-        quiet, target = Quiet(self._gate, Changes()), Target(mode=mode, format=format, partition_by=partition_by, options=options)
+        quiet, target = Quiet(self._notifier, Changes()), Target(mode=mode, format=format, partition_by=partition_by, options=options)
 
         def make() -> Run:
             """The run of one batch."""

@@ -1,4 +1,4 @@
-"""From settings to the gate that a run's verdicts go through: dispatch, with the policy and the state before it. No network."""
+"""From settings to the notifier that a run's verdicts go through: dispatch, with the policy and the state before it. No network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spark_pd.alerting.policy import PagingPolicy
 from spark_pd.alerting.policy.mute import Mutes
 from spark_pd.alerting.policy.mutes_file import MutesFile
 from spark_pd.delivery.dispatch import Dispatcher, Limits
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox, open_outbox
 from spark_pd.delivery.outbox.dead_letters import died_since
 from spark_pd.delivery.state import state_of
@@ -33,8 +33,8 @@ def outbox_of(settings: Settings) -> Outbox | None:
     return outbox
 
 
-def gate_of(settings: Settings, channel: PagerDutyChannel, outbox: Outbox | None) -> Gate:
-    """The gate. Where nothing is sent there is nothing to remember either."""
+def notifier_of(settings: Settings, channel: PagerDutyChannel, outbox: Outbox | None) -> Notifier:
+    """The notifier. Where nothing is sent there is nothing to remember either."""
     dispatcher = Dispatcher(
         [channel],
         suppressed=None if settings.enabled else NOT_ENABLED,
@@ -42,7 +42,7 @@ def gate_of(settings: Settings, channel: PagerDutyChannel, outbox: Outbox | None
         limits=Limits(rate=settings.rate, storm=int(settings.storm_limit), environment=settings.environment),
     )
     if not settings.enabled:
-        return Gate(dispatcher)
+        return Notifier(dispatcher)
     policy = PagingPolicy(
         notify={**settings.notify, "late": settings.notify_late},
         after=settings.after,
@@ -55,7 +55,7 @@ def gate_of(settings: Settings, channel: PagerDutyChannel, outbox: Outbox | None
         file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
     )
     if outbox is None:
-        return Gate(dispatcher, policy=policy, mutes=mutes)
+        return Notifier(dispatcher, policy=policy, mutes=mutes)
     state = state_of(outbox, channel.address)
     died = functools.partial(died_since, outbox.folder, channel.name)
-    return Gate(dispatcher, policy=policy, store=state, mutes=mutes, died=died)
+    return Notifier(dispatcher, policy=policy, store=state, mutes=mutes, died=died)

@@ -1,4 +1,4 @@
-"""What a run tells: its decisions, the verdicts that it hands to the gate, and what became of their alerts."""
+"""What a run tells: its decisions, the verdicts that it hands to the notifier, and what became of their alerts."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from spark_pd.model.errors import DeliveryError
 from spark_pd.runs.run_plan import RunPlan
 
 if TYPE_CHECKING:
-    from spark_pd.delivery.notifier import Gate, Passage
+    from spark_pd.delivery.notifier import Notification, Notifier
     from spark_pd.history.state_table import RunState
     from spark_pd.runs.streaming.verdict_changes import Quiet
 
 
-class Telling:
+class Reporter:
     """One run's. The run's own thread tells of its beginning and end; the clock's thread may tell that it takes too long meanwhile.
 
-    state: what the run remembers in a table; None where there is none, and the gate has whatever is remembered.
+    state: what the run remembers in a table; None where there is none, and the notifier has whatever is remembered.
     """
 
-    def __init__(self, plan: RunPlan, gate: Gate | Quiet, state: RunState | None, started_at: datetime) -> None:
+    def __init__(self, plan: RunPlan, notifier: Notifier | Quiet, state: RunState | None, started_at: datetime) -> None:
         self._plan = plan
         self._state = state
-        self._gate = gate if state is None else gate.remembering(state)
+        self._notifier = notifier if state is None else notifier.remembering(state)
         self._started_at = started_at
-        self._order = functools.cache(lambda: self._gate.begin(plan.subject, plan.policy.on, self._started_at))
-        self._passages: list[Passage] = []
+        self._order = functools.cache(lambda: self._notifier.begin(plan.subject, plan.policy.on, self._started_at))
+        self._notifications: list[Notification] = []
         self.decisions: tuple[Decision, ...] = ()
         self.alerts: tuple[Alert, ...] = ()
         self.deliveries: tuple[Delivery, ...] = ()
@@ -61,10 +61,10 @@ class Telling:
         alert, order = alert_while_running(facts, self._plan.policy), self._order()
         if not goes_on():
             return None
-        gate = self._gate if self._state is None else self._gate.remembering(self._state.as_it_began())
-        passage = self._keep(gate.submit(verdicts_at_start(facts, [alert], order), seconds=self._plan.deadline))
+        notifier = self._notifier if self._state is None else self._notifier.remembering(self._state.as_it_began())
+        notification = self._keep(notifier.submit(verdicts_at_start(facts, [alert], order), seconds=self._plan.deadline))
         after = f"after {duration((facts.ended_at - facts.started_at).total_seconds())}"
-        return passage.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
+        return notification.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
 
     def end(self, facts: RunFacts) -> None:
         """Settle the decisions, and tell what follows from them."""
@@ -74,7 +74,7 @@ class Telling:
 
     def settle(self) -> None:
         """Wait for what is under way, at most until its deadline."""
-        self.deliveries = tuple(delivery for passage in tuple(self._passages) for delivery in passage.wait())
+        self.deliveries = tuple(delivery for notification in tuple(self._notifications) for delivery in notification.wait())
 
     def insist(self) -> None:
         """Raise DeliveryError where somebody was not told."""
@@ -88,18 +88,18 @@ class Telling:
             )
 
     @property
-    def told_failure(self) -> bool:
+    def reported_failure(self) -> bool:
         """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
         told = any(d.alert.trigger == "failure" and d.alert.state == "firing" and d.status in ("sent", "queued") for d in self.deliveries)
         key = self._plan.subject.dedup_key("failure")
-        return told or any(key in passage.standing for passage in tuple(self._passages))
+        return told or any(key in notification.standing for notification in tuple(self._notifications))
 
     def _submit(self, verdicts: Sequence[Verdict]) -> None:
         if verdicts:
-            passage = self._keep(self._gate.submit(verdicts, seconds=self._plan.deadline))
-            self.decisions = passage.noted(self.decisions)
+            notification = self._keep(self._notifier.submit(verdicts, seconds=self._plan.deadline))
+            self.decisions = notification.noted(self.decisions)
 
-    def _keep(self, passage: Passage) -> Passage:
-        self._passages.append(passage)
-        self.alerts += passage.alerts
-        return passage
+    def _keep(self, notification: Notification) -> Notification:
+        self._notifications.append(notification)
+        self.alerts += notification.alerts
+        return notification

@@ -23,7 +23,7 @@ from spark_pd.model.errors import RuleFailed, UsageError
 from spark_pd.model.lifecycle import Lifecycle, unseen
 from spark_pd.runs.crash import TERMINATED, Guard, status_of
 from spark_pd.runs.overrun_clock import Overrun
-from spark_pd.runs.reporting import Telling
+from spark_pd.runs.reporting import Reporter
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.run_result import judged, stats_of, stopped_by
 from spark_pd.runs.writing import write
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_pd.checks.checked import Checked, Found
-    from spark_pd.delivery.notifier import Gate
+    from spark_pd.delivery.notifier import Notifier
     from spark_pd.history.run_record import Records, RunRecord
     from spark_pd.runs.streaming.stream_check import StreamCheck
     from spark_pd.runs.streaming.verdict_changes import Quiet
@@ -49,7 +49,7 @@ class Run:
         plan: RunPlan,
         *,
         checker: Any,
-        gate: Gate | Quiet,
+        notifier: Notifier | Quiet,
         guard: Guard | None = None,
         records: Records | None = None,
         listening: Listening | None = None,
@@ -71,9 +71,9 @@ class Run:
         self.target: Place | None = None
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._started_at = self._ended_at = _now()
-        self._telling = Telling(plan, gate, None if self._record is None else self._record.state, self._started_at)
-        self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._tell_overrun)
-        self._told_overrun: str | None = None
+        self._reporter = Reporter(plan, notifier, None if self._record is None else self._record.state, self._started_at)
+        self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._report_overrun)
+        self._reported_overrun: str | None = None
         self.stats: RunStats | None = None
         self.error_table: ErrorTable | None = None
         """What became of the error table; None where it is switched off, or nothing was checked."""
@@ -83,17 +83,17 @@ class Run:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What each trigger concluded, and why; empty before the run has its verdict."""
-        return self._telling.decisions
+        return self._reporter.decisions
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What the run had to tell, sent or withheld, in that order."""
-        return self._telling.alerts
+        return self._reporter.alerts
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """What became of each alert; empty before that is known, which takes as long as the deadline at most."""
-        return self._telling.deliveries
+        return self._reporter.deliveries
 
     @property
     def table(self) -> str:
@@ -101,9 +101,9 @@ class Run:
         return self._plan.table
 
     @property
-    def told_failure(self) -> bool:
+    def reported_failure(self) -> bool:
         """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
-        return self._telling.told_failure
+        return self._reporter.reported_failure
 
     def __repr__(self) -> str:
         return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"
@@ -118,10 +118,10 @@ class Run:
         self._lifecycle.begin()
         if self._record is not None:
             self._record.begin()
-        self._telling.begin(self._started_at)
+        self._reporter.begin(self._started_at)
         self._process = os.getpid()
         with self._guard.held():
-            self._guard.opened(self, self._plan.subject, self._started_at, self._telling.dead)
+            self._guard.opened(self, self._plan.subject, self._started_at, self._reporter.dead)
         try:
             self._rules = self._checker.load(self._plan.rules)
         except BaseException as error:
@@ -129,7 +129,7 @@ class Run:
             self.__exit__(type(error), error, error.__traceback__)
             raise
         with self._guard.held():
-            self._telling.start(self._facts("passed", None, None, ()))
+            self._reporter.start(self._facts("passed", None, None, ()))
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
 
@@ -197,7 +197,7 @@ class Run:
         if error is None and late is not None:
             raise late
         if error is None and self._plan.strict:
-            self._telling.insist()
+            self._reporter.insist()
 
     def _end(self, error: BaseException | None) -> RuleFailed | None:
         try:
@@ -229,7 +229,7 @@ class Run:
         if not self._unjudged.acquire(blocking=False):
             return False
         self._state = "judged"
-        self._told_overrun = self._overrun.end()
+        self._reported_overrun = self._overrun.end()
         if self._record is not None:
             self._record.give_up(why)
         if self._checked is not None:
@@ -247,7 +247,7 @@ class Run:
     def _judge(self, status: RunStatus, error: BaseException | None) -> RuleFailed | None:
         """Settle stats, decisions and alerts, once. Returns the failure of a `fail` rule that came to light only in the write."""
         self._state = "judged"
-        self._told_overrun = self._overrun.end()
+        self._reported_overrun = self._overrun.end()
         found = None if self._checked is None else self._checked.found(written=self._written)
         end = judged(self.table, status, error, found)
         status, error = end.status, end.error
@@ -278,7 +278,7 @@ class Run:
         """Settle decisions and alerts."""
         if self._record is not None:
             facts = replace(facts, history=self._record.history())
-        self._telling.end(facts)
+        self._reporter.end(facts)
         self._guard.told(self, facts.status)
         # After the alerts: a process that is to die may not get this far.
         for decision in self.decisions:
@@ -299,7 +299,7 @@ class Run:
             failed_rules=failed,
             rules=self._rules,
             ended_at=self._ended_at,
-            told_overrun=self._told_overrun,
+            reported_overrun=self._reported_overrun,
             streamed=self._stream is not None,
             unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
@@ -313,13 +313,13 @@ class Run:
         except Exception as ours:
             _log.warning("the error table of %s could not be written: %s", self.table, type(ours).__name__)
 
-    def _tell_overrun(self, goes_on: Callable[[], bool]) -> str | None:
+    def _report_overrun(self, goes_on: Callable[[], bool]) -> str | None:
         """Tell, in the clock's thread, that the run takes too long; what was said of it."""
-        return self._telling.overrun(replace(self._facts("unknown", None, None, ()), ended_at=_now()), goes_on)
+        return self._reporter.overrun(replace(self._facts("unknown", None, None, ()), ended_at=_now()), goes_on)
 
     def settle(self) -> None:
         """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""
-        self._telling.settle()
+        self._reporter.settle()
 
 
 def _now() -> datetime:

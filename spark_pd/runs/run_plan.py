@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from spark_pd.alerting.attempts import Attempt
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.model import Subject
 from spark_pd.rules.loading import source_of
 
@@ -21,7 +21,7 @@ class RunPlan:
     subject: Subject
     previous: Subject | None
     rules: Any
-    policy: TriggerPolicy
+    policy: TriggerSettings
     exceptions: str
     deadline: float
     strict: bool

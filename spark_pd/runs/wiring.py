@@ -1,12 +1,12 @@
-"""From settings to what the runs and streams of one session share, beside their gate. No network."""
+"""From settings to what the runs and streams of one session share, beside their notifier. No network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.alerting.attempts import Attempt, failure_severity
-from spark_pd.alerting.facts import LIFECYCLE, TriggerPolicy
-from spark_pd.delivery.notifier import Gate
+from spark_pd.alerting.facts import LIFECYCLE, TriggerSettings
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox
 from spark_pd.delivery.state import place_of, state_of
 from spark_pd.model import Link
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from spark_pd.history.run_record import Records
 
 
-def policy_of(settings: Settings) -> TriggerPolicy:
+def policy_of(settings: Settings) -> TriggerSettings:
     """Which triggers are on, and how they decide."""
-    return TriggerPolicy(
+    return TriggerSettings(
         on=settings.on,
         severity=settings.severity,
         error_drop_threshold=settings.error_drop_threshold,
@@ -57,13 +57,13 @@ def streams_of(
     channel: PagerDutyChannel,
     outbox: Outbox | None,
     *,
-    policy: TriggerPolicy,
-    gate: Gate,
+    policy: TriggerSettings,
+    notifier: Notifier,
     application: str,
     application_id: str | None,
     links: tuple[Link, ...],
 ) -> Streams:
-    """What watches queries: with the runs' policy and gate, and windows beside the outbox."""
+    """What watches queries: with the runs' policy and notifier, and windows beside the outbox."""
     plan = StreamPlan(
         environment=settings.environment,
         product_id=settings.product_id,
@@ -76,7 +76,7 @@ def streams_of(
         job_metadata=settings.job_metadata,
         links=links,
     )
-    return Streams(spark, plan, gate, outbox=None if outbox is None else outbox.folder, place=lambda: place_of(channel.address()))
+    return Streams(spark, plan, notifier, outbox=None if outbox is None else outbox.folder, place=lambda: place_of(channel.address()))
 
 
 def guard_of(

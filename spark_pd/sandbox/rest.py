@@ -50,7 +50,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
             raise _Refused(429, 2020, "Rate Limit Exceeded")
 
     @api.after_request
-    def tell_the_limit(answer: Response) -> Response:
+    def report_the_limit(answer: Response) -> Response:
         """Tell in the headers how much of the limit is left."""
         with lock:
             remaining, reset = limit.remaining(), limit.reset_in()

@@ -79,7 +79,8 @@ def test_a_script_does_what_it_does_without(ended, script, environ, spark_submit
 ENVIRONMENT = """
 import json, os, sys
 environ = {name: value for name, value in os.environ.items() if name != "SPARK_PD_EXEC_JOURNAL"}
-print(json.dumps([environ, sys.argv, sys.warnoptions, sys.executable, "spark_pd.runs.application.watched_script" in sys.modules], sort_keys=True))
+watched = "spark_pd.runs.application.watched_script" in sys.modules
+print(json.dumps([environ, sys.argv, sys.warnoptions, sys.executable, watched], sort_keys=True))
 """
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas
 import pytest
 import yaml
-from spark_pd.cli.demo.flights_data import count_rows, flights_archive, save_flights
 
+from spark_pd.cli.demo.flights_data import count_rows, flights_archive, save_flights
 from spark_pd.model.errors import UsageError
 
 

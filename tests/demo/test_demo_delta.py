@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 import pyarrow
 import pyarrow.parquet
 import pytest
+
 from spark_pd.cli.demo.delta_jars import search
 from spark_pd.cli.demo.flights_data import count_rows
 

@@ -91,7 +91,7 @@ class World:
 
     def tell(self) -> None:
         while self.channel.due_in() == 0.0:
-            told = self.channel.tell_storms(deadline=time.monotonic() + 5)
+            told = self.channel.report_storms(deadline=time.monotonic() + 5)
             if told is None or (told.status != "sent" and not (told.retry_after and self.clock.sleep(told.retry_after))):
                 break
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.delivery.dispatch import Dispatcher
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import SEVERITIES, Secret, SecretReference, Subject
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
@@ -59,7 +59,7 @@ def run_of(
         subject=subject,
         previous=None,
         rules=None,
-        policy=TriggerPolicy(on=settings.on, severity=settings.severity, error_drop_threshold=100.0),
+        policy=TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=100.0),
         exceptions="scrubbed",
         deadline=deadline,
         strict=strict,
@@ -79,7 +79,7 @@ def run_of(
         address=channel.address,
     )
     dispatcher = Dispatcher([channel], outbox=outbox)
-    return Run(plan, checker=Rules(), gate=Gate(dispatcher), guard=guard)
+    return Run(plan, checker=Rules(), notifier=Notifier(dispatcher), guard=guard)
 
 
 def ready() -> None:

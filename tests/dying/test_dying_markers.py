@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Address, Subject
-from spark_pd.runs.crash.dead_runs import tell_dead
+from spark_pd.runs.crash.dead_runs import report_dead_runs
 from spark_pd.runs.crash.marker import Marker, decode, died, encode
 from spark_pd.runs.crash.markers_folder import MISSED, Markers, beat
 from spark_pd.runs.crash.process_identity import Process, lives, this_process
@@ -172,7 +172,8 @@ def test_what_is_no_marker_and_a_folder_that_is_not_there_harm_nobody(folder: Ma
 
 def test_who_claims_and_dies_leaves_it_to_the_next(folder: Markers) -> None:
     path = folder.put(marker())
-    code = f"from pathlib import Path; from spark_pd.runs.crash import Markers; Markers(Path({str(folder.folder)!r})).take(Path({str(path)!r}))"
+    take = f"Markers(Path({str(folder.folder)!r})).take(Path({str(path)!r}))"
+    code = f"from pathlib import Path; from spark_pd.runs.crash import Markers; {take}"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert not path.exists()
     assert [claim.marker.run_id for claim in folder.all_dead()] == ["r1"]
@@ -227,7 +228,7 @@ def test_a_sign_of_life_of_what_is_gone_makes_nothing(folder: Markers) -> None:
 def test_an_alert_that_cannot_be_kept_leaves_the_marker_to_the_next(folder: Markers, outbox_folder: Path) -> None:
     folder.put(marker())
     (outbox_folder / "queue").write_text("in the way")
-    assert tell_dead(Outbox(outbox_folder)) == []
+    assert report_dead_runs(Outbox(outbox_folder)) == []
     assert len(markers(outbox_folder)) == 1
 
 
@@ -370,7 +371,7 @@ def test_kill_9_between_any_two_steps_of_a_run_is_told_once_and_only_if_there_is
                 os._exit(7)
         killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
         box = Outbox(folder)
-        tell_dead(box)
+        report_dead_runs(box)
         outcomes = list(replay(box, lambda entry: channel, until=time.monotonic() + 10))
         assert {outcome.status for outcome in outcomes} <= {"sent", "dropped"}
         assert markers(folder) == []
@@ -404,11 +405,11 @@ def test_kill_9_between_any_two_steps_of_who_tells_leaves_it_to_the_next(sandbox
         if pid == 0:
             try:
                 sys.addaudithook(steps(box.folder, n))
-                tell_dead(box)
+                report_dead_runs(box)
             finally:
                 os._exit(7)
         killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
-        tell_dead(box)
+        report_dead_runs(box)
         list(replay(box, lambda entry: channel, until=time.monotonic() + 10))
         assert len(sandbox.open_incidents()) == len(sandbox.incidents()) == 1
         assert markers(box.folder) == []

@@ -459,10 +459,10 @@ def test_nested_columns_of_any_name_are_added_and_may_be_gone_again(spark, insta
 @pytest.mark.parametrize("pattern", ["{table}_error", "/errors/{table}"])
 def test_runs_that_write_one_error_table_of_files_at_once_lose_no_row(spark, install, tmp_path, pattern):
     place = pattern if "/" not in pattern else f"{tmp_path}{pattern}"
-    monitor, gate, done = install(spark__pd__error__table=place), threading.Barrier(4), []
+    monitor, notifier, done = install(spark__pd__error__table=place), threading.Barrier(4), []
 
     def write(writer: int) -> None:
-        gate.wait()
+        notifier.wait()
         for _ in range(3):
             with monitor.run("et_orders", rules=RULES, scope=str(writer)) as run:
                 run.check(numbers(spark)).write.format("noop").mode("overwrite").save()

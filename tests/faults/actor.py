@@ -19,10 +19,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.alerting.triggers import TRIGGERS
 from spark_pd.delivery.dispatch import Dispatcher, Submission
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Entry, Outbox, replay
 from spark_pd.model import Alert, Channel, Secret, SecretReference, Subject
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
@@ -78,7 +78,7 @@ class Journal:
             os.write(self._fd, line)
 
 
-class Telling(Dispatcher):
+class Reporter(Dispatcher):
     """A dispatcher that tells when alerts were handed over: from then on they must not get lost."""
 
     journal: Journal
@@ -161,12 +161,12 @@ def _settle_in(site: Site, output: Connection) -> None:
         getattr(sabotage, site.sabotage)()
 
 
-def _dispatcher(site: Site, actor: Actor, clock: Clock) -> Telling:
+def _dispatcher(site: Site, actor: Actor, clock: Clock) -> Reporter:
     folder = site.folder / "file" / "outbox" if actor.disk == "not there" else site.outbox
     box = Outbox(folder, clock=clock.time_ns)
     if site.weak:
         box._local = False  # no test can mount a network file system
-    return Telling([_channel(site, blind=actor.blind)], outbox=box)
+    return Reporter([_channel(site, blind=actor.blind)], outbox=box)
 
 
 def _channel(site: Site, *, blind: bool) -> PagerDutyChannel:
@@ -180,7 +180,7 @@ def _channel(site: Site, *, blind: bool) -> PagerDutyChannel:
 
 
 def _run(site: Site, job: Job, dispatcher: Dispatcher) -> Run:
-    policy = TriggerPolicy(
+    policy = TriggerSettings(
         on={trigger: trigger in site.on for trigger in TRIGGERS},
         severity={trigger: _SEVERITY.get(trigger, "info") for trigger in TRIGGERS},
         error_drop_threshold=THRESHOLD,
@@ -200,7 +200,7 @@ def _run(site: Site, job: Job, dispatcher: Dispatcher) -> Run:
         links=(),
     )
     checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, describe=describe, error_table=lambda *_: None)
-    return Run(plan, checker=checker, gate=Gate(dispatcher))
+    return Run(plan, checker=checker, notifier=Notifier(dispatcher))
 
 
 def _in_threads(actor: Actor, one: Callable[[int], None]) -> None:

@@ -107,7 +107,7 @@ def play_here(made: Scenario, spark: Any, sandbox: Sandbox, folder: Path, writte
 def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None], account: Told) -> None:
     """One run, told as a process of the harness tells it."""
     monitor._application = f"run-{job.number}"
-    submit = monitor._gate._dispatcher.submit
+    submit = monitor._notifier._dispatcher.submit
 
     def telling(alerts: Any, *, seconds: float) -> Any:
         handed = tuple(alerts)
@@ -115,9 +115,9 @@ def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None
         account.lines.append({"handed": [[alert.trigger, alert.state] for alert in handed], "run": handed[0].source})
         return submission
 
-    monitor._gate._dispatcher.submit = telling  # type: ignore[method-assign]
+    monitor._notifier._dispatcher.submit = telling  # type: ignore[method-assign]
     perform(job, monitor.run(job.table, rules=RULES, product_id=PRODUCT), work, lambda **line: account.lines.append(line))
-    monitor._gate._dispatcher.flush(1.0)
+    monitor._notifier._dispatcher.flush(1.0)
 
 
 def test_with_real_writes_nothing_is_lost_doubled_leaked_or_harmed(spark: Any, tmp_path: Path, caplog: Any, capsys: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spark_pd.alerting.alerts import alerts_at_end
 from spark_pd.alerting.baseline import baseline_of
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.past_runs import History
 from spark_pd.alerting.triggers import decide
 from spark_pd.alerting.unusual import ERRORS, VOLUME, judge_unusual
@@ -156,7 +156,7 @@ def test_a_volume_fires_exactly_where_it_lies_outside_the_range_that_is_told(cou
 # ---- on the road -----------------------------------------------------------------------------------------------------------------
 
 SEVERITY = dict.fromkeys(("start", "completion", "failure", "error_drop_threshold", "ignored_rules", VOLUME, ERRORS), "warning")
-POLICY = TriggerPolicy(on=dict.fromkeys((VOLUME, ERRORS), True), severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
+POLICY = TriggerSettings(on=dict.fromkeys((VOLUME, ERRORS), True), severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
 
 
 def facts(history, rows=5000, status="passed", failed=0) -> RunFacts:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import RunStats, Subject
 from spark_pd.model.lifecycle import Activity, Lifecycle, LifecycleEvent
@@ -14,7 +14,7 @@ from spark_pd.settings import Settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SETTINGS = Settings()
-POLICY = TriggerPolicy(on=dict.fromkeys(TRIGGERS, True), severity=SETTINGS.severity, error_drop_threshold=100.0, limit=SETTINGS.limit)
+POLICY = TriggerSettings(on=dict.fromkeys(TRIGGERS, True), severity=SETTINGS.severity, error_drop_threshold=100.0, limit=SETTINGS.limit)
 BOOM = (
     "org.apache.spark.SparkException: Job aborted.\nCaused by: java.io.IOException: no space for 'alice@example.com'\n\tat x.Y.z(Y.java:1)"
 )

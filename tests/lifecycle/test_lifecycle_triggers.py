@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spark_pd.alerting.alerts import alert_while_running, alerts_at_end
 from spark_pd.alerting.attempts import Attempt
-from spark_pd.alerting.facts import QueryFacts, TriggerPolicy
+from spark_pd.alerting.facts import QueryFacts, TriggerSettings
 from spark_pd.alerting.lifecycle_triggers import LIMITS, duration
 from spark_pd.alerting.policy import verdicts_at_end
 from spark_pd.alerting.triggers import decide
@@ -27,7 +27,7 @@ def alerts(some, policy=POLICY):
 
 def test_the_limits_are_those_of_the_settings():
     assert {trigger: SETTINGS.limit[trigger] for trigger in LIMITS} == dict(LIMITS)
-    assert TriggerPolicy(on={}, severity={}, error_drop_threshold=1.0).limit == SETTINGS.limit
+    assert TriggerSettings(on={}, severity={}, error_drop_threshold=1.0).limit == SETTINGS.limit
 
 
 @given(
@@ -151,7 +151,7 @@ def test_a_run_overruns_from_its_limit_on_and_never_without_one(seconds, limit, 
 
 def test_an_overrun_that_was_told_while_the_run_ran_is_not_told_again_and_closes_nothing():
     policy = replace(POLICY, limit={**POLICY.limit, "overrun": 600.0})
-    some = facts(seconds=723, told_overrun="after 10 min")
+    some = facts(seconds=723, reported_overrun="after 10 min")
     decisions = decide(some, policy)
     (decision,) = (d for d in decisions if d.trigger == "overrun")
     assert (decision.outcome, decision.reason) == ("firing", "took 12 min 3 s, limit 10 min; found while it ran, after 10 min")
@@ -160,7 +160,7 @@ def test_an_overrun_that_was_told_while_the_run_ran_is_not_told_again_and_closes
     assert "overrun" not in {v.trigger for v in verdicts_at_end(some, policy, decisions, found, NOW)}
     # a clock that was set back meanwhile does not make it good
     assert decided(replace(some, ended_at=NOW), "overrun", overrun=600.0)[0] == "firing"
-    untold = alerts_at_end(replace(some, told_overrun=None), policy, decisions)
+    untold = alerts_at_end(replace(some, reported_overrun=None), policy, decisions)
     assert next(a.summary for a in untold if a.trigger == "overrun").startswith("[prod] sales.orders took 12 min 3 s, limit 10 min")
 
 

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from spark_pd.alerting.policy import PagingPolicy, Ruling, judge
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 from tests.policy.shared import at, verdict
 
 POLICY = PagingPolicy()
 
 
-def after_bad(source: str, *failing: str, rules: tuple[str, ...] = ("a", "b")) -> Memory:
+def after_bad(source: str, *failing: str, rules: tuple[str, ...] = ("a", "b")) -> IncidentState:
     """What is remembered of a run in which these failed."""
     memory = judge(verdict("firing", 0, failing=failing, rules=rules, rules_source=source), None, POLICY, now=at(1)).sent
     assert memory is not None
     return memory
 
 
-def good(memory: Memory, minutes: float, source: str, evaluated: tuple[str, ...], given: tuple[str, ...] | None = None) -> Ruling:
+def good(memory: IncidentState, minutes: float, source: str, evaluated: tuple[str, ...], given: tuple[str, ...] | None = None) -> Ruling:
     names: dict[str, Any] = {"evaluated": frozenset(evaluated), "rules": evaluated if given is None else given}
     return judge(verdict("good", minutes, rules_source=source, **names), memory, POLICY, now=at(minutes + 1))
 

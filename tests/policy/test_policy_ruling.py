@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, judge
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 from tests.policy.shared import T0, at, verdict
 
 ALWAYS = PagingPolicy()
@@ -20,9 +20,11 @@ CHANGE = PagingPolicy(notify={"failure": "change"})
 NEVER = PagingPolicy(notify={"failure": "never"})
 
 
-def play(policy: PagingPolicy, verdicts: Sequence[Verdict | tuple[Verdict, str]], **flags: Any) -> tuple[list[Ruling], Memory | None]:
+def play(
+    policy: PagingPolicy, verdicts: Sequence[Verdict | tuple[Verdict, str]], **flags: Any
+) -> tuple[list[Ruling], IncidentState | None]:
     """Rule on verdicts one after the other, a minute or more after their start; with a text, it is muted for that reason."""
-    memory: Memory | None = None
+    memory: IncidentState | None = None
     rulings = []
     now = at(-1e6)
     for each in verdicts:
@@ -225,7 +227,7 @@ POLICIES = st.builds(
 
 @given(policy=POLICIES, steps=st.lists(STEPS, max_size=25), durable=st.booleans())
 def test_whatever_runs_find_what_is_believed_holds(policy, steps, durable):
-    memory: Memory | None = None
+    memory: IncidentState | None = None
     open_in_pagerduty = False  # as PagerDuty has it, told by these alerts alone
     bad_since_resolve = False
     now = T0

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.policy import verdicts_at_end, verdicts_at_start
 from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import Rule, RuleResult, RunStats, Subject
@@ -19,7 +19,7 @@ ORDER = NOW + timedelta(microseconds=1)
 SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
     "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
 }  # fmt: skip
-POLICY = TriggerPolicy(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
+POLICY = TriggerSettings(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
 SUBJECT = Subject(environment=None, product_id="p", table="t")
 
 
@@ -51,7 +51,7 @@ def facts(status="passed", failed=(("d", "drop"), ("i", "ignore")), known=True, 
     return RunFacts(**{**usual, **fields})
 
 
-def said(some: RunFacts, policy: TriggerPolicy = POLICY):
+def said(some: RunFacts, policy: TriggerSettings = POLICY):
     decisions = decide(some, policy)
     return {v.trigger: v for v in verdicts_at_end(some, policy, decisions, alerts_at_end(some, policy, decisions), ORDER)}
 
@@ -139,7 +139,7 @@ def test_a_rule_with_its_own_threshold_is_to_blame_and_not_whoever_drops_rows() 
 def test_a_rule_s_own_incident_has_a_verdict_of_its_own() -> None:
     rules = (Rule(name="i", expectation="true", incident="rule"), Rule(name="d", expectation="true", action_if_failed="drop"))
 
-    def own(some: RunFacts, policy: TriggerPolicy = POLICY):
+    def own(some: RunFacts, policy: TriggerSettings = POLICY):
         decisions = decide(some, policy)
         verdicts = verdicts_at_end(some, policy, decisions, alerts_at_end(some, policy, decisions), ORDER)
         return {v.rule: v for v in verdicts if v.trigger == "ignored_rules"}

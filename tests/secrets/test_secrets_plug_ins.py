@@ -84,9 +84,7 @@ def test_a_broken_plug_in_is_a_secret_error(
 
 
 def test_a_plug_ins_own_secret_error_reaches_the_user(install: Install) -> None:
-    source = (
-        "from spark_pd.model.errors import SecretError\ndef provide(path, *, context):\n    raise SecretError('log in to Acme first')\n"
-    )
+    source = "from spark_pd import SecretError\ndef provide(path, *, context):\n    raise SecretError('log in to Acme first')\n"
     install("acme_login", source, acmelogin="acme_login:provide")
     assert told("acmelogin").endswith("'acmelogin:x' could not be had: log in to Acme first")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from spark_pd.delivery.state import FileStateStore
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 KEY = "spark_pd/prod/sales/sales.orders/failure"
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 
 
-def memory(key: str = KEY, **fields: Any) -> Memory:
+def memory(key: str = KEY, **fields: Any) -> IncidentState:
     usual: dict[str, Any] = {
         "outcome": "firing",
         "run_started_at": NOW,
@@ -22,15 +22,15 @@ def memory(key: str = KEY, **fields: Any) -> Memory:
         "paged_at": NOW,
         "severity": "error",
     }
-    return Memory(dedup_key=key, **{**usual, **fields})
+    return IncidentState(dedup_key=key, **{**usual, **fields})
 
 
-def saved(store: FileStateStore, *memories: Memory) -> bool:
+def saved(store: FileStateStore, *memories: IncidentState) -> bool:
     with store.hold([each.dedup_key for each in memories]) as held:
         return held.save(memories)
 
 
-def found(store: FileStateStore, *keys: str) -> dict[str, Memory] | None:
+def found(store: FileStateStore, *keys: str) -> dict[str, IncidentState] | None:
     """What is remembered; None where that is not known."""
     with store.hold(keys or (KEY,)) as held:
         return dict(held.memories) if held.known else None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spark_pd.alerting.policy import PagingPolicy, judge
 from spark_pd.history.incident_standing import Entry, Told, standing, told_after, told_fields, told_of
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 from tests.policy.shared import SUBJECT, T0, verdict
 
 KEY = SUBJECT.dedup_key("failure")
@@ -26,7 +26,7 @@ def hours(count: float) -> datetime:
 
 
 def ended(run_id: str, at: float, told: Told = NOTHING, **fields: Any) -> Entry:
-    memory = Memory(dedup_key=KEY, **{"outcome": "good", "run_started_at": hours(at), **fields})
+    memory = IncidentState(dedup_key=KEY, **{"outcome": "good", "run_started_at": hours(at), **fields})
     return Entry(run_id=run_id, event="ended", at=hours(at), memories={KEY: memory}, told={KEY: told})
 
 
@@ -103,7 +103,7 @@ class Playing:
     run_id: str
     started: datetime
     stage: str = "open"
-    memory: Memory | None = None
+    memory: IncidentState | None = None
     told: Told = NOTHING
 
 

@@ -22,7 +22,7 @@ from spark_pd.delivery.state import FileStateStore, state_of
 from spark_pd.delivery.state.state_cleanup import prune
 from spark_pd.delivery.state.state_codec import decode, encode
 from spark_pd.model import Address, Secret
-from spark_pd.model.incident_state import Memory, forget
+from spark_pd.model.incident_state import IncidentState, forget
 from tests.state.shared import KEY, NOW, files, found, memory, saved
 
 OTHER = "spark_pd/prod/sales/sales.orders/ignored_rules"
@@ -77,7 +77,7 @@ def test_two_places_share_a_folder_and_not_what_is_in_it(tmp_path: Path) -> None
 def test_forgetting_an_incident_leaves_it_closed_with_nobody_told(store: FileStateStore) -> None:
     saved(store, memory(failing=("a",), told=("a",), unknown_runs=2))
     forget(store, KEY)
-    assert found(store) == {KEY: Memory(dedup_key=KEY, run_started_at=NOW)}
+    assert found(store) == {KEY: IncidentState(dedup_key=KEY, run_started_at=NOW)}
     forget(store, ELSEWHERE)
     assert found(store, ELSEWHERE) == {}
 
@@ -115,7 +115,7 @@ def test_no_update_of_several_threads_is_lost(store: FileStateStore) -> None:
     def count() -> None:
         for _ in range(25):
             with store.hold([KEY]) as held:
-                before = held.memories.get(KEY) or Memory(dedup_key=KEY)
+                before = held.memories.get(KEY) or IncidentState(dedup_key=KEY)
                 held.save([replace(before, bad_runs=before.bad_runs + 1)])
 
     threads = [threading.Thread(target=count) for _ in range(4)]
@@ -123,7 +123,7 @@ def test_no_update_of_several_threads_is_lost(store: FileStateStore) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found(store) == {KEY: Memory(dedup_key=KEY, bad_runs=100)}
+    assert found(store) == {KEY: IncidentState(dedup_key=KEY, bad_runs=100)}
 
 
 def test_who_does_not_get_the_lock_in_time_knows_nothing_and_changes_nothing(
@@ -296,7 +296,7 @@ NAMES = st.lists(st.text(), max_size=3).map(tuple)
 @given(
     st.lists(
         st.builds(
-            Memory,
+            IncidentState,
             dedup_key=st.text(min_size=1),
             outcome=st.sampled_from(["firing", "good", "none", "unknown"]),
             run_started_at=TIMES,
@@ -316,7 +316,7 @@ NAMES = st.lists(st.text(), max_size=3).map(tuple)
         unique_by=lambda each: each.dedup_key,
     )
 )
-def test_what_is_written_is_read_as_it_was(memories: list[Memory]) -> None:
+def test_what_is_written_is_read_as_it_was(memories: list[IncidentState]) -> None:
     by_key = {each.dedup_key: each for each in memories}
     assert decode(encode(by_key)) == by_key
 

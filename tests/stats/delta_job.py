@@ -65,11 +65,11 @@ def a_table_of_a_catalog_with_fewer_columns(spark: Any, folder: str) -> Any:
 def four_writers_at_once(spark: Any, folder: str) -> Any:
     """They make the table too: the first commits are the ones that conflict."""
     name, failed = f"{folder}/shared", []
-    gate = threading.Barrier(WRITERS)
+    notifier = threading.Barrier(WRITERS)
 
     def append(writer: int) -> None:
         table = Table(spark, name, format=None, columns=COLUMNS)
-        gate.wait()
+        notifier.wait()
         for n in range(EACH):
             try:
                 table.append(row_of(replace(ENDED, facts=replace(FACTS, run_id=f"{writer}-{n}"))))

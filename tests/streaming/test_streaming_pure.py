@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.alerting.policy import Verdict
 from spark_pd.checks.counts import Counts
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.delivery.dispatch import Dispatcher
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Rule, Severity, Subject
 from spark_pd.runs.streaming.batches import Batch, Window
 from spark_pd.runs.streaming.counted_once import COUNTED_TWICE, NO_STARTS
 from spark_pd.runs.streaming.query_end import said
 from spark_pd.runs.streaming.query_listener import Hub
 from spark_pd.runs.streaming.query_progress import batch_of, ran, read_rows
-from spark_pd.runs.streaming.reported_batches import ToldBatch, ToldBatches
+from spark_pd.runs.streaming.reported_batches import ReportedBatch, ReportedBatches
 from spark_pd.runs.streaming.saved_windows import Windows
 from spark_pd.runs.streaming.stream_check import StreamCheck
 from spark_pd.runs.streaming.verdict_changes import REPEAT, Changes
@@ -89,16 +89,16 @@ def test_counts_are_known_only_where_each_partition_was_begun_once() -> None:
 
 
 def test_the_last_failure_that_was_told_ends_a_query_that_did_not_get_over_it() -> None:
-    told = ToldBatches()
+    told = ReportedBatches()
     assert told.ending("a", completed=-1) is None
-    told.add("a", ToldBatch("t", 3))
-    assert told.ending("a", completed=2) == ToldBatch("t", 3)
+    told.add("a", ReportedBatch("t", 3))
+    assert told.ending("a", completed=2) == ReportedBatch("t", 3)
     assert told.ending("a", completed=3) is None
     assert told.ending("b", completed=-1) is None
     for n in range(100):
-        told.add(f"other {n}", ToldBatch("t", 0))
+        told.add(f"other {n}", ReportedBatch("t", 0))
     assert told.ending("a", completed=2) is None
-    assert told.ending("other 0", completed=-1) == ToldBatch("t", 0)
+    assert told.ending("other 0", completed=-1) == ReportedBatch("t", 0)
 
 
 def test_a_batch_of_another_query_is_another_batch() -> None:
@@ -206,7 +206,7 @@ class Query:
 
 def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
     settings = Settings(on={"ignored_rules": True})
-    policy = TriggerPolicy(on=settings.on, severity=settings.severity, error_drop_threshold=10)
+    policy = TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=10)
     plan = StreamPlan(
         environment=None,
         product_id=None,
@@ -222,8 +222,8 @@ def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
     rule = Rule(name="r", expectation="id > 0")
     subject = Subject(environment=None, product_id=None, table="t")
     check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), rules_source="code", table="t", subject=subject)
-    gate = Gate(Dispatcher([], suppressed="not enabled"))
-    watched = Watch(Query(), plan, spark=None, gate=gate, windows=Windows(None), check=check, find=lambda names: None)
+    notifier = Notifier(Dispatcher([], suppressed="not enabled"))
+    watched = Watch(Query(), plan, spark=None, notifier=notifier, windows=Windows(None), check=check, find=lambda names: None)
     watched.catch_up()
     assert watched.stats is not None
     assert (watched.stats.input_count, watched.stats.exact, watched.stats.rule("r").status) == (None, False, "unknown")
@@ -267,7 +267,7 @@ def test_who_waits_for_the_hub_is_not_forgotten_where_the_last_watch_leaves_mean
 
 
 class Passed:
-    """Of a passage, what Changes looks at."""
+    """Of a notification, what Changes looks at."""
 
     def __init__(self, *withheld: str) -> None:
         self.withheld = frozenset(withheld)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.thresholds import percent
 from spark_pd.alerting.triggers import TRIGGERS, decide, named
 from spark_pd.model import RuleResult, RunStats, Subject, percentage
@@ -21,7 +21,7 @@ ALL = dict.fromkeys(TRIGGERS, True)
 SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
     "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
 }  # fmt: skip
-POLICY = TriggerPolicy(on=ALL, severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
+POLICY = TriggerSettings(on=ALL, severity=SEVERITY, error_drop_threshold=10.0)  # type: ignore[arg-type]
 
 
 def result(name: str, action: str, failed: int | None, rows: int = 100) -> RuleResult:
@@ -49,7 +49,7 @@ def facts(rows: int | None = 100, dropped: int | None = 0, status: str = "passed
     )  # fmt: skip
 
 
-def outcomes(some: RunFacts, policy: TriggerPolicy = POLICY) -> dict[str, str]:
+def outcomes(some: RunFacts, policy: TriggerSettings = POLICY) -> dict[str, str]:
     return {d.trigger: d.outcome for d in decide(some, policy)}
 
 

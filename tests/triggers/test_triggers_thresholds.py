@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.alerting.alerts import alerts_at_end
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.model import Alert, Rule, RuleResult, RunStats, Subject, percentage
 
@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SEVERITY = dict.fromkeys(TRIGGERS, "warning") | {
     "start": "info", "completion": "info", "failure": "critical", "error_drop_threshold": "error"
 }  # fmt: skip
-POLICY = TriggerPolicy(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=50.0)  # type: ignore[arg-type]
+POLICY = TriggerSettings(on=dict.fromkeys(TRIGGERS, True), severity=SEVERITY, error_drop_threshold=50.0)  # type: ignore[arg-type]
 PRIORITIES = replace(POLICY, by_priority={"low": "info", "medium": None, "high": "critical"})
 SUBJECT = Subject(environment="prod", product_id="p", table="t")
 
@@ -54,11 +54,11 @@ def facts(*rules: tuple[Rule, int | None], rows: int = 1000, dropped: int = 0, s
     return RunFacts(**{**usual, **fields})
 
 
-def decided(some: RunFacts, policy: TriggerPolicy = POLICY) -> dict[tuple[str, str | None], tuple[str, str]]:
+def decided(some: RunFacts, policy: TriggerSettings = POLICY) -> dict[tuple[str, str | None], tuple[str, str]]:
     return {(d.trigger, d.rule): (d.outcome, d.reason) for d in decide(some, policy)}
 
 
-def alerts(some: RunFacts, policy: TriggerPolicy = POLICY, state: str = "firing") -> dict[str, Alert]:
+def alerts(some: RunFacts, policy: TriggerSettings = POLICY, state: str = "firing") -> dict[str, Alert]:
     told = alerts_at_end(some, policy, decide(some, policy))
     return {a.dedup_key.removeprefix("spark_pd/prod/p/t/"): a for a in told if a.state == state and a.trigger != "completion"}
 

@@ -3,7 +3,7 @@
 run's facts, decisions, alerts -> verdicts; verdict, memory, mutes, now -> ruling
 """
 
-from spark_pd.alerting.policy.rule_incidents import orphaned, registered, table_key
+from spark_pd.alerting.policy.rule_incidents import closed_with_their_rule, registered, table_key
 from spark_pd.alerting.policy.ruling import PagingPolicy, Ruling, judge, unjudged
 from spark_pd.alerting.policy.verdict import Verdict, verdicts_at_end, verdicts_at_start
 
@@ -11,8 +11,8 @@ __all__ = [
     "PagingPolicy",
     "Ruling",
     "Verdict",
+    "closed_with_their_rule",
     "judge",
-    "orphaned",
     "registered",
     "table_key",
     "unjudged",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spark_pd.alerting.policy.verdict import Verdict
 from spark_pd.model import names
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 from spark_pd.rules.loading import CODE, NO_RULES
 
 
@@ -25,7 +25,7 @@ def is_kept_elsewhere(source: str) -> bool:
     return source not in (CODE, NO_RULES)
 
 
-def closing(verdict: Verdict, before: Memory) -> Closing:
+def closing(verdict: Verdict, before: IncidentState) -> Closing:
     """Whether a good run closes the incident that is remembered.
 
     A rule that failed and that the run did not evaluate keeps it open, unless it was removed: it is gone from the same file or table, or

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spark_pd.alerting.policy.ruling import Ruling
 from spark_pd.alerting.policy.verdict import Verdict
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 NOT_OWN_ANY_MORE = "the rule was removed, or asks for no incident of its own any more"
 
@@ -17,7 +17,7 @@ def table_key(verdict: Verdict) -> str:
     return verdict.subject.dedup_key(verdict.trigger)
 
 
-def orphaned(verdicts: Sequence[Verdict], memories: Mapping[str, Memory]) -> tuple[Verdict, ...]:
+def closed_with_their_rule(verdicts: Sequence[Verdict], memories: Mapping[str, IncidentState]) -> tuple[Verdict, ...]:
     """Verdicts that close the rules' own incidents which are open and of which a run that passed says nothing by itself.
 
     Whether they do close is judged like any other: a rule that the run merely was not given keeps its incident open.
@@ -45,15 +45,15 @@ def _closing(verdict: Verdict, rule: str) -> Verdict:
     return replace(verdict, rule=rule, outcome="none" if verdict.switched_off else "good", failing=(), alert=alert)
 
 
-def registered(rulings: Sequence[Ruling], memories: Mapping[str, Memory]) -> tuple[Memory, ...]:
+def registered(rulings: Sequence[Ruling], memories: Mapping[str, IncidentState]) -> tuple[IncidentState, ...]:
     """The tables' memories with what the rulings opened and closed of their rules' own incidents; none where nothing changed."""
-    found: dict[str, Memory] = {}
+    found: dict[str, IncidentState] = {}
     for ruling in rulings:
         verdict = ruling.verdict
         if verdict.rule is None or not ruling.send or verdict.alert is None:
             continue
         key = table_key(verdict)
-        memory = found.get(key) or memories.get(key) or Memory(dedup_key=key)
+        memory = found.get(key) or memories.get(key) or IncidentState(dedup_key=key)
         own = {verdict.rule} | set(memory.own) if verdict.alert.state == "firing" else set(memory.own) - {verdict.rule}
         found[key] = replace(memory, own=tuple(sorted(own)))
     return tuple(memory for key, memory in found.items() if memory.own != (memories[key].own if key in memories else ()))

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from spark_pd.alerting.policy.closing import closing, is_kept_elsewhere
 from spark_pd.alerting.policy.verdict import Verdict
 from spark_pd.model import SEVERITIES, Alert, Severity
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 Notify: TypeAlias = Literal["always", "change", "never"]
 
@@ -48,9 +48,9 @@ class Ruling:
     """Why its alert does not, where it has one that somebody might have expected."""
     note: str | None = None
     """What is to be said of an alert that goes out."""
-    kept: Memory | None = None
+    kept: IncidentState | None = None
     """What is to be remembered, as long as no alert went out. None: nothing new."""
-    sent: Memory | None = None
+    sent: IncidentState | None = None
     """What is to be remembered once the alert went out."""
 
     @property
@@ -66,7 +66,7 @@ def unjudged(verdict: Verdict) -> Ruling:
 
 def judge(
     verdict: Verdict,
-    memory: Memory | None,
+    memory: IncidentState | None,
     policy: PagingPolicy,
     *,
     now: datetime,
@@ -82,7 +82,7 @@ def judge(
     """
     if verdict.alert is not None and verdict.alert.change:
         return _change(verdict, verdict.alert, policy)
-    before = memory if memory is not None and known else Memory(dedup_key=verdict.dedup_key)
+    before = memory if memory is not None and known else IncidentState(dedup_key=verdict.dedup_key)
     older = _older(verdict, before, now)
     if verdict.switched_off:
         return Ruling(verdict=verdict) if older or before.open_since is None else _switched_off(verdict, before, now)
@@ -102,7 +102,7 @@ def _change(verdict: Verdict, alert: Alert, policy: PagingPolicy) -> Ruling:
     return Ruling(verdict=verdict, send=reason is None, withheld=reason)
 
 
-def _older(verdict: Verdict, before: Memory, now: datetime) -> str | None:
+def _older(verdict: Verdict, before: IncidentState, now: datetime) -> str | None:
     """Why a run that started before the one whose verdict stands changes nothing."""
     stands = before.run_started_at
     # What lies in the future is no run's start, but a clock's that was wrong: it must not silence the runs of days to come.
@@ -115,7 +115,7 @@ def _older(verdict: Verdict, before: Memory, now: datetime) -> str | None:
 
 
 def _firing(
-    verdict: Verdict, alert: Alert, before: Memory, policy: PagingPolicy, *, now: datetime, muted: str | None, known: bool
+    verdict: Verdict, alert: Alert, before: IncidentState, policy: PagingPolicy, *, now: datetime, muted: str | None, known: bool
 ) -> Ruling:
     bad = _bad(verdict, before)
     reason = _unwanted(alert, policy) or muted or (_held_back(verdict, alert, before, bad, policy, now) if known else None)
@@ -132,7 +132,7 @@ def _firing(
     return Ruling(verdict=verdict, send=True, kept=bad, sent=sent)
 
 
-def _bad(verdict: Verdict, before: Memory) -> Memory:
+def _bad(verdict: Verdict, before: IncidentState) -> IncidentState:
     """What a bad run leaves behind, page or not. One that could not tell leaves the rules and the row of bad runs as they were."""
     if verdict.outcome == "unknown":
         return replace(before, outcome="unknown", run_started_at=verdict.started_at, unknown_runs=before.unknown_runs + 1)
@@ -160,7 +160,9 @@ def _unwanted(alert: Alert, policy: PagingPolicy) -> str | None:
     return None
 
 
-def _held_back(verdict: Verdict, alert: Alert, before: Memory, bad: Memory, policy: PagingPolicy, now: datetime) -> str | None:
+def _held_back(
+    verdict: Verdict, alert: Alert, before: IncidentState, bad: IncidentState, policy: PagingPolicy, now: datetime
+) -> str | None:
     """Why an alert does not go out this time, by what is remembered."""
     trigger = alert.trigger
     if before.open_since is not None:
@@ -180,7 +182,7 @@ def _held_back(verdict: Verdict, alert: Alert, before: Memory, bad: Memory, poli
     return None
 
 
-def _worse(verdict: Verdict, alert: Alert, before: Memory) -> bool:
+def _worse(verdict: Verdict, alert: Alert, before: IncidentState) -> bool:
     """Whether there is more to tell than was told of the incident: a higher severity, or a rule that failed anew."""
     return before.severity is None or _rank(alert.severity) > _rank(before.severity) or not set(verdict.failing) <= set(before.told)
 
@@ -196,7 +198,7 @@ def _time(at: datetime) -> str:
 # ---- closing ---------------------------------------------------------------------------------------------------------------------
 
 
-def _good(verdict: Verdict, before: Memory, memory: Memory | None, *, now: datetime, known: bool, durable: bool) -> Ruling:
+def _good(verdict: Verdict, before: IncidentState, memory: IncidentState | None, *, now: datetime, known: bool, durable: bool) -> Ruling:
     note = None
     if known and not verdict.renamed:
         found = closing(verdict, before)
@@ -211,7 +213,7 @@ def _good(verdict: Verdict, before: Memory, memory: Memory | None, *, now: datet
     return Ruling(verdict=verdict, send=True, note=note, kept=good, sent=_closed(good, now))
 
 
-def _switched_off(verdict: Verdict, before: Memory, now: datetime) -> Ruling:
+def _switched_off(verdict: Verdict, before: IncidentState, now: datetime) -> Ruling:
     off = replace(before, outcome="none", run_started_at=verdict.started_at, bad_runs=0, unknown_runs=0, failing=(), absent=())
     note = (
         f"its incident, open since {_time(before.open_since)}, is closed, since the trigger is switched off" if before.open_since else None
@@ -219,5 +221,5 @@ def _switched_off(verdict: Verdict, before: Memory, now: datetime) -> Ruling:
     return Ruling(verdict=verdict, send=True, note=note, kept=off, sent=_closed(off, now))
 
 
-def _closed(memory: Memory, now: datetime) -> Memory:
+def _closed(memory: IncidentState, now: datetime) -> IncidentState:
     return memory if memory.open_since is None else replace(memory, open_since=None, resolved_at=now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from spark_pd.alerting.alerts import alert_when_switched_off
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.triggers import breached, ignored_failures
 from spark_pd.model import Alert, Decision, Outcome, Rule, RuleResult, Subject
 from spark_pd.rules.loading import NO_RULES
@@ -45,7 +45,7 @@ class Verdict:
         return self.subject.dedup_key(self.trigger, self.rule)
 
 
-def blamed(facts: RunFacts, triggers: TriggerPolicy, trigger: str, rule: str | None) -> frozenset[str]:
+def blamed(facts: RunFacts, triggers: TriggerSettings, trigger: str, rule: str | None) -> frozenset[str]:
     """The rules that failed and made the trigger fire, by name. Empty where none did, or it is not known which."""
     results: Sequence[RuleResult] = ()
     if trigger == "failure":
@@ -65,7 +65,7 @@ def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: date
 
 
 def verdicts_at_end(
-    facts: RunFacts, triggers: TriggerPolicy, decisions: Sequence[Decision], alerts: Sequence[Alert], started_at: datetime
+    facts: RunFacts, triggers: TriggerSettings, decisions: Sequence[Decision], alerts: Sequence[Alert], started_at: datetime
 ) -> tuple[Verdict, ...]:
     """What a run's end says: its alerts, the triggers that could not tell, and those that are switched off."""
     verdicts = []

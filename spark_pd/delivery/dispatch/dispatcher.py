@@ -77,11 +77,11 @@ class Dispatcher:
         if os.getpid() in self._keepers:
             self._keepers[os.getpid()].join(until)
         if os.getpid() in self._paces:
-            self._tell_storms(until)
+            self._report_storms(until)
         if os.getpid() in self._confirmers:
             self._confirmers[os.getpid()].join(until)
 
-    def _tell_storms(self, until: float) -> None:
+    def _report_storms(self, until: float) -> None:
         """Tell what no outbox remembers, in a thread: a resolver that hangs may not hold who waits here."""
         channels = [channel for channel in map(self._pace().channel, self._channels) if channel.changed]
         if not channels or time.monotonic() >= until:
@@ -89,7 +89,7 @@ class Dispatcher:
 
         def tell() -> None:
             for channel in channels:
-                channel.tell_storms(deadline=until, early=True)
+                channel.report_storms(deadline=until, early=True)
 
         thread = threading.Thread(target=tell, name="spark_pd-storm", daemon=True)
         with suppress(RuntimeError):  # the interpreter ends, and gives no more threads

@@ -88,7 +88,7 @@ class PacedChannel:
         """Whether this process changed a storm, and PagerDuty was not told yet."""
         return any(storm.changed for storm in self._storms())
 
-    def tell_storms(self, *, deadline: float, early: bool = False) -> Delivery | None:
+    def report_storms(self, *, deadline: float, early: bool = False) -> Delivery | None:
         """Tell PagerDuty what is due of this channel's storms. The last delivery; None where nothing was due."""
         last: Delivery | None = None
         only_to = self._channel.address().fingerprint
@@ -122,7 +122,7 @@ class PacedChannel:
             self._remember(alert, line, accepted=kept)
             # Without an outbox nothing else comes by to tell it.
             if (left or not kept) and self.changed:
-                self.tell_storms(deadline=deadline)
+                self.report_storms(deadline=deadline)
         return delivery
 
     def _rolled_up(self, alert: Alert, line: str, storm: RollUp, deadline: float, regardless: bool) -> Delivery | None:

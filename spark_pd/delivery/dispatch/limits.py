@@ -60,14 +60,14 @@ class Pace:
                 )
             return self._channels[channel]
 
-    def tell_storms(self, *, until: float, pause: Callable[[float], bool]) -> None:
+    def report_storms(self, *, until: float, pause: Callable[[float], bool]) -> None:
         """Tell PagerDuty what is due now of the storms of all channels so far, until `until` (time.monotonic's clock).
 
         `pause` waits so many seconds for the next event that PagerDuty takes, and says whether to go on.
         """
         for channel in list(self._channels.values()):
             while channel.due_in() == 0.0 and time.monotonic() < until:
-                told = channel.tell_storms(deadline=until)
+                told = channel.report_storms(deadline=until)
                 after = told.retry_after if told is not None and told.status != "sent" else 0.0
                 if told is None or (told.status != "sent" and not (0 < after < until - time.monotonic() and pause(after))):
                     break

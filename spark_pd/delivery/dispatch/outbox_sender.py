@@ -78,7 +78,7 @@ class Sender:
             try:
                 end = self._send_all(until) or self._tell(until)
                 if self._leaving:
-                    self._tell_early()
+                    self._report_early()
             except Exception as error:
                 # A thread of ours that dies would print a traceback into the job's output.
                 logger.warning("what waits in the outbox could not be sent: %s", type(error).__name__)
@@ -125,17 +125,17 @@ class Sender:
                     return "gone"
                 continue
             for channel in self._channels:
-                delivery = channel.tell_storms(deadline=time.monotonic() + EACH)
+                delivery = channel.report_storms(deadline=time.monotonic() + EACH)
                 if delivery is not None and delivery.status != "sent" and not (delivery.retry_after and self._pause(delivery.retry_after)):
                     return "gone"
         return "again"
 
-    def _tell_early(self) -> None:
+    def _report_early(self) -> None:
         """Who leaves tells at once what a short job would else leave to the next one."""
         until = time.monotonic() + MOMENT
         for channel in self._channels:
             while channel.changed and time.monotonic() < until:
-                delivery = channel.tell_storms(deadline=until, early=True)
+                delivery = channel.report_storms(deadline=until, early=True)
                 if delivery is None or not again(delivery, until):
                     break
                 time.sleep(delivery.retry_after)

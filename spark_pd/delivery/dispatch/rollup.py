@@ -125,7 +125,7 @@ class RollUp:
         try:
             with self._members.lock(until=until) as mine:
                 for _ in range(_ROUNDS if mine else 0):
-                    said = self._tell_once(send, early)
+                    said = self._report_once(send, early)
                     if said is None:
                         break
                     delivery = said
@@ -137,7 +137,7 @@ class RollUp:
             self._lock.release()
         return delivery
 
-    def _tell_once(self, send: Callable[[Alert], Delivery], early: bool) -> Delivery | None:
+    def _report_once(self, send: Callable[[Alert], Delivery], early: bool) -> Delivery | None:
         self.changed = False  # before the look: who joins meanwhile sets it again
         told, listing, now = self._told(), self._members.listing(), self._clock()
         due = storm.next_step(told, listing, now, early=early)

@@ -13,7 +13,7 @@ from pathlib import Path
 from spark_pd.delivery.outbox.atomic_files import PART, locked
 from spark_pd.delivery.outbox.cleanup import is_old
 from spark_pd.delivery.state.state_codec import decode
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 logger = logging.getLogger("spark_pd.state")
 
@@ -75,7 +75,7 @@ def _remove(path: Path, at: float, lock: Path | None, *, only_good: bool) -> boo
 
 
 def _is_good(path: Path) -> bool:
-    def good(memory: Memory) -> bool:
+    def good(memory: IncidentState) -> bool:
         return memory.open_since is None and not memory.failing and memory.bad_runs == 0
 
     try:

@@ -8,26 +8,26 @@ from typing import Any, get_args
 
 from spark_pd.delivery.outbox.checksummed_json import optional, seal, text, unseal
 from spark_pd.model import Outcome, Severity
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 VERSION = 1
 
 
-def encode(memories: Mapping[str, Memory]) -> bytes:
+def encode(memories: Mapping[str, IncidentState]) -> bytes:
     """The memories as their file holds them."""
     return seal("state", {"version": VERSION, "incidents": {key: _fields(memory) for key, memory in memories.items()}})
 
 
-def decode(data: bytes) -> dict[str, Memory]:
+def decode(data: bytes) -> dict[str, IncidentState]:
     """What `encode` wrote, by dedup key. Raises ValueError for everything else, OtherVersion for what another version wrote."""
     return unseal("state", data, version=VERSION, read=_memories)
 
 
-def _memories(content: Mapping[str, Any]) -> dict[str, Memory]:
+def _memories(content: Mapping[str, Any]) -> dict[str, IncidentState]:
     return {key: _memory(key, fields) for key, fields in content["incidents"].items()}
 
 
-def _fields(memory: Memory) -> dict[str, Any]:
+def _fields(memory: IncidentState) -> dict[str, Any]:
     return {
         "outcome": memory.outcome,
         "run_started_at": _told(memory.run_started_at),
@@ -45,10 +45,10 @@ def _fields(memory: Memory) -> dict[str, Any]:
     }
 
 
-def _memory(key: str, fields: Mapping[str, Any]) -> Memory:
+def _memory(key: str, fields: Mapping[str, Any]) -> IncidentState:
     if fields["outcome"] not in get_args(Outcome) or fields["severity"] not in (None, *get_args(Severity)):
         raise ValueError
-    return Memory(
+    return IncidentState(
         dedup_key=key,
         outcome=fields["outcome"],
         run_started_at=_time(fields["run_started_at"]),

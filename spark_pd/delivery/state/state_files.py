@@ -26,7 +26,7 @@ from spark_pd.delivery.outbox.folder import is_local
 from spark_pd.delivery.state.state_cleanup import prune_in_background
 from spark_pd.delivery.state.state_codec import decode, encode
 from spark_pd.model import DEDUP_KEY_LIMIT, Address
-from spark_pd.model.incident_state import Memory
+from spark_pd.model.incident_state import IncidentState
 
 logger = logging.getLogger("spark_pd.state")
 
@@ -56,7 +56,7 @@ class FileStateStore:
         return f"FileStateStore({str(self.folder)!r})"
 
     @contextmanager
-    def hold(self, keys: Sequence[str]) -> Iterator[FileHold]:
+    def hold(self, keys: Sequence[str]) -> Iterator[LockedFileStates]:
         """What is remembered of these dedup keys; on a local disk nobody else reads or changes it until the block ends. Never raises."""
         place = self._place()
         files = {key: self._file(place, key) for key in keys}
@@ -73,9 +73,9 @@ class FileStateStore:
                 self._warn("disk", f"the state cannot be kept ({said(error)})")
             if not mine:
                 self._warn("lock", "another process holds the state for long")
-            yield FileHold(self, files, readable=mine)
+            yield LockedFileStates(self, files, readable=mine)
 
-    def read(self, file: Path) -> tuple[dict[str, Memory] | None, bool]:
+    def read(self, file: Path) -> tuple[dict[str, IncidentState] | None, bool]:
         """What a file holds, nothing where there is none, None where that cannot be told; and whether it may be written."""
         try:
             return decode(file.read_bytes()), True
@@ -91,7 +91,7 @@ class FileStateStore:
             self._set_aside(file, str(error))
             return None, True
 
-    def write(self, file: Path, memories: Mapping[str, Memory], *, new: bool) -> bool:
+    def write(self, file: Path, memories: Mapping[str, IncidentState], *, new: bool) -> bool:
         """Have a file hold these instead. Whether that could be done."""
         try:
             # Without fsync: what a power cut takes is not known, and then alerts are sent.
@@ -146,7 +146,7 @@ class FileStateStore:
         keep_few(corrupt, MOST_CORRUPT)
 
 
-class FileHold:
+class LockedFileStates:
     """Memories of a `FileStateStore`, while they are held."""
 
     doubts: Mapping[str, str] = MappingProxyType({})  # it never says for sure that nothing is open
@@ -165,14 +165,14 @@ class FileHold:
         return self._known
 
     @property
-    def memories(self) -> Mapping[str, Memory]:
+    def memories(self) -> Mapping[str, IncidentState]:
         """By dedup key."""
         held = {key: self._content[file].get(key) for key, file in self._files.items()}
         return {key: memory for key, memory in held.items() if memory is not None}
 
-    def save(self, memories: Iterable[Memory]) -> bool:
+    def save(self, memories: Iterable[IncidentState]) -> bool:
         """Remember these, of keys that are held. Whether that could be done."""
-        changed: dict[Path, dict[str, Memory]] = {}
+        changed: dict[Path, dict[str, IncidentState]] = {}
         for memory in memories:
             file = self._files[memory.dedup_key]
             if self._content[file].get(memory.dedup_key) != memory:

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from spark_pd.alerting.attempts import attempt_of
-from spark_pd.alerting.facts import TriggerPolicy
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.model import Rule, Subject
 from spark_pd.model.errors import SparkPdError
 from spark_pd.runs.application.first_session import FirstSession
 from spark_pd.runs.application.script import before_all_else, is_good, leave, run_script, show
 from spark_pd.runs.application_run import ApplicationRun
 from spark_pd.runs.channel_wiring import channel_of
-from spark_pd.runs.crash import open_runs, told_failures
+from spark_pd.runs.crash import open_runs, reported_failures
 from spark_pd.runs.monitor import Monitor
-from spark_pd.runs.notifier_wiring import gate_of, outbox_of
+from spark_pd.runs.notifier_wiring import notifier_of, outbox_of
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.wiring import guard_of
 from spark_pd.secrets.redaction import describe
@@ -47,7 +47,7 @@ class Application:
             outer._sessions.remove()
             outer._gave_way = True
         _begun.append(self)
-        told_failures.listen()
+        reported_failures.listen()
         self._sessions.install()
 
     def end(self, error: BaseException | None) -> None:
@@ -120,7 +120,7 @@ def without_spark(name: str, settings: Settings) -> ApplicationRun:
         subject=Subject(environment=settings.environment, product_id=settings.product_id, table=name),
         previous=None,
         rules=None,
-        policy=TriggerPolicy(on=settings.on, severity=settings.severity, error_drop_threshold=settings.error_drop_threshold),
+        policy=TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=settings.error_drop_threshold),
         exceptions=settings.exceptions,
         deadline=settings.deadline,
         strict=settings.strict,
@@ -132,4 +132,4 @@ def without_spark(name: str, settings: Settings) -> ApplicationRun:
     )
     over = replace(settings, on_signal=False)  # no block is open that a signal could end
     guard = guard_of(over, channel, outbox, application=name, application_id=None, attempt=attempt)
-    return ApplicationRun(plan, checker=_NoRules(), gate=gate_of(settings, channel, outbox), guard=guard)
+    return ApplicationRun(plan, checker=_NoRules(), notifier=notifier_of(settings, channel, outbox), guard=guard)

@@ -7,7 +7,7 @@ from spark_pd.runs.crash.exit_status import status_of
 from spark_pd.runs.crash.guard import Guard
 from spark_pd.runs.crash.markers_folder import Markers
 from spark_pd.runs.crash.open_runs import open_runs
-from spark_pd.runs.crash.reported_failures import told_failures
+from spark_pd.runs.crash.reported_failures import reported_failures
 from spark_pd.runs.crash.sigterm import REASON as TERMINATED
 
-__all__ = ["TERMINATED", "Guard", "Markers", "open_runs", "status_of", "told_failures"]
+__all__ = ["TERMINATED", "Guard", "Markers", "open_runs", "reported_failures", "status_of"]

@@ -14,7 +14,7 @@ from spark_pd.runs.crash.markers_folder import Claim, Markers
 logger = logging.getLogger("spark_pd.dying")
 
 
-def tell_dead(outbox: Outbox) -> list[Entry]:
+def report_dead_runs(outbox: Outbox) -> list[Entry]:
     """Put an alert into the outbox for each run whose marker is beside it and whose process is dead. It sends nothing."""
     return tell(Markers.beside(outbox).all_dead(), GONE)
 

@@ -17,7 +17,7 @@ from spark_pd.runs.crash.marker import Marker, died
 from spark_pd.runs.crash.markers_folder import Markers
 from spark_pd.runs.crash.open_runs import OpenRun, Watched, open_runs
 from spark_pd.runs.crash.process_identity import this_process
-from spark_pd.runs.crash.reported_failures import told_failures
+from spark_pd.runs.crash.reported_failures import reported_failures
 
 logger = logging.getLogger("spark_pd.dying")
 
@@ -46,7 +46,7 @@ class Guard:
         if not self.watching:
             return
         try:
-            self._tell_dead(subject, tell)
+            self._report_dead_runs(subject, tell)
             marker = self._mark(run, subject, started_at)
             journal.opened(run.run_id, marker)
             open_runs.add(
@@ -63,7 +63,7 @@ class Guard:
     def failed(self, error: BaseException) -> None:
         """A run told that this exception left its block."""
         if self.watching:
-            told_failures.add(error)
+            reported_failures.add(error)
 
     def closed(self, run: Watched) -> None:
         """The run's alerts were delivered, or their time is over."""
@@ -78,7 +78,7 @@ class Guard:
         """Whether that exception is what somebody's handler of SIGTERM raised."""
         return open_runs.termination.raised(error)
 
-    def _tell_dead(self, subject: Subject, tell: Callable[[tuple[Alert, ...]], object]) -> None:
+    def _report_dead_runs(self, subject: Subject, tell: Callable[[tuple[Alert, ...]], object]) -> None:
         for claim in self.markers.dead(subject) if self.markers is not None else ():
             logger.warning("%s: an earlier run, %s, is dead: %s", subject.table, claim.marker.run_id, GONE)
             tell((died(claim.marker, GONE, at=datetime.now(timezone.utc)),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ToldFailures:
+class ReportedFailures:
     """The failures of runs that opened an incident, while somebody wants to know."""
 
     def __init__(self) -> None:
@@ -38,4 +38,4 @@ class ToldFailures:
         return False
 
 
-told_failures = ToldFailures()
+reported_failures = ReportedFailures()

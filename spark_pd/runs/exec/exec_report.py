@@ -47,7 +47,7 @@ def claimed(paths: Sequence[Path]) -> list[Claim]:
     return [claim for claim in found if claim is not None]
 
 
-def to_tell(claims: Sequence[Claim], application: Subject) -> list[Claim]:
+def to_report(claims: Sequence[Claim], application: Subject) -> list[Claim]:
     """The dead runs to tell of. The application's own, which `spark-pd run` had open, is forgotten where runs in it tell the same."""
     others = [claim for claim in claims if claim.marker.subject != application]
     for claim in claims if others else ():
@@ -56,7 +56,7 @@ def to_tell(claims: Sequence[Claim], application: Subject) -> list[Claim]:
     return others or list(claims)
 
 
-def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox], Route], seconds: float) -> Iterator[str]:
+def report_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox], Route], seconds: float) -> Iterator[str]:
     """Tell of dead runs, each to the key that it had, and say what became of it."""
     until = time.monotonic() + seconds
     entries = tell(claims, how)
@@ -71,7 +71,7 @@ def tell_runs(claims: Sequence[Claim], how: str, *, route_of: Callable[[Outbox],
             yield f"{outcome.entry.alert.dedup_key}: {outcome.status}, {outcome.reason}"
 
 
-def tell_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, limits: Limits, seconds: float) -> Iterator[str]:
+def report_application(alert: Alert, channel: Channel, outbox: Outbox | None, *, limits: Limits, seconds: float) -> Iterator[str]:
     """Tell of the application itself, and say what became of it unless it was sent."""
     for delivery in Dispatcher([channel], outbox=outbox, limits=limits).submit([alert], seconds=seconds).wait():
         if delivery.status != "sent" or alert.state == "firing":

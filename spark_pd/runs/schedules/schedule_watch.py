@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from spark_pd.alerting.policy import Verdict
 from spark_pd.model import Delivery, Severity, Subject
-from spark_pd.model.incident_state import Memory, StateStore
+from spark_pd.model.incident_state import IncidentState, StateStore
 from spark_pd.runs.schedules.late_alert import TRIGGER, verdict_of
 from spark_pd.runs.schedules.late_judge import Finding, Known, earliest, judge
 from spark_pd.runs.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
-    from spark_pd.delivery.notifier import Gate
+    from spark_pd.delivery.notifier import Notifier
 
 Told = Literal["told", "told before", "withheld", "not delivered", "nobody"]
 
@@ -51,7 +51,7 @@ class Watch:
     """Looks at schedules, as often as it is asked to. Which runs were seen and told of is in the state, not in here."""
 
     watched: tuple[Watched, ...]
-    gate: Gate
+    notifier: Notifier
     store: StateStore | None
     """None where nothing is remembered, since nothing is sent."""
     grace: timedelta
@@ -79,36 +79,36 @@ class Watch:
             verdict = verdict_of(each.schedule, each.subject, finding, severity=self.severity, on=self.on, now=now)
             if verdict is not None and not before and (mine.since is None or finding.at > mine.since):
                 verdicts.append(verdict)
-        passage = self.gate.submit(verdicts, seconds=self.deadline) if verdicts else None
-        deliveries = {each.alert.dedup_key: each for each in (passage.wait() if passage is not None else ())}
+        notification = self.notifier.submit(verdicts, seconds=self.deadline) if verdicts else None
+        deliveries = {each.alert.dedup_key: each for each in (notification.wait() if notification is not None else ())}
         return [_with(each, deliveries.get(each.watched.subject.dedup_key(TRIGGER))) for each in seen]
 
     def _grace(self, each: Watched) -> timedelta:
         return self.grace if each.schedule.grace is None else each.schedule.grace
 
-    def _since(self, memory: Memory | None) -> datetime | None:
+    def _since(self, memory: IncidentState | None) -> datetime | None:
         """Slots up to then are not judged: those before the first look, and those before somebody resolved the incident by hand."""
         remembered = memory.run_started_at if memory is not None and memory.outcome == "none" else None
         return max((at for at in (self.since, remembered) if at is not None), default=None)
 
-    def _remembered(self, now: datetime) -> Mapping[str, Memory]:
+    def _remembered(self, now: datetime) -> Mapping[str, IncidentState]:
         """What is remembered of each incident. Of those that are new to the state, that they are looked after from now on."""
         if self.store is None:
             return {}
-        found: dict[str, Memory] = {}
+        found: dict[str, IncidentState] = {}
         for each in self.watched:  # one by one: a run of one table does not wait for all the others
             key = each.subject.dedup_key(TRIGGER)
             with self.store.hold([key]) as held:
                 memory = held.memories.get(key)
                 if memory is None and held.known and self.on and self.since is None:
-                    memory = Memory(dedup_key=key, run_started_at=now)
+                    memory = IncidentState(dedup_key=key, run_started_at=now)
                     held.save([memory])
             if memory is not None:
                 found[key] = memory
         return found
 
 
-def _told_before(finding: Finding, memory: Memory | None) -> str:
+def _told_before(finding: Finding, memory: IncidentState | None) -> str:
     """Why an earlier look told the same already; empty where none did."""
     if memory is None or memory.run_started_at is None or memory.outcome != finding.outcome:
         return ""

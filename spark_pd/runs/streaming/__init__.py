@@ -1,6 +1,6 @@
 """Streams: what each micro-batch of a query was like, and how the query ended.
 
-a query's progress -> batch -> window -> facts -> decisions, alerts -> verdicts -> gate
+a query's progress -> batch -> window -> facts -> decisions, alerts -> verdicts -> notifier
 """
 
 from spark_pd.runs.streaming.foreach_batch import ForeachBatch

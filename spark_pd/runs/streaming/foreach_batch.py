@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.model.errors import UsageError
-from spark_pd.runs.streaming.reported_batches import ToldBatch, told_batches
+from spark_pd.runs.streaming.reported_batches import ReportedBatch, reported_batches
 
 if TYPE_CHECKING:
     from spark_pd.runs.run import Run
@@ -54,8 +54,8 @@ class ForeachBatch:
             with run:
                 self._check_and_write(run, df, batch_id)
         except BaseException:
-            if query is not None and run.told_failure:
-                told_batches.add(query, ToldBatch(run.table, batch_id))
+            if query is not None and run.reported_failure:
+                reported_batches.add(query, ReportedBatch(run.table, batch_id))
             raise
 
     def _check_and_write(self, run: Run, df: Any, batch_id: int) -> None:

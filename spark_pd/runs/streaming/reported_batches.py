@@ -10,7 +10,7 @@ MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class ToldBatch:
+class ReportedBatch:
     """A batch whose run failed, and somebody was told."""
 
     table: str
@@ -20,14 +20,14 @@ class ToldBatch:
         return f"the run of its batch {self.batch_id} told it, as the failure of {self.table}"
 
 
-class ToldBatches:
+class ReportedBatches:
     """By the id that each start of a query has: the last batch that left its function by an exception that was told."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of: dict[str, ToldBatch] = {}
+        self._of: dict[str, ReportedBatch] = {}
 
-    def add(self, query_run: str, batch: ToldBatch) -> None:
+    def add(self, query_run: str, batch: ReportedBatch) -> None:
         """Remember it."""
         with self._lock:
             self._of.pop(query_run, None)
@@ -35,7 +35,7 @@ class ToldBatches:
             while len(self._of) > MOST:
                 del self._of[next(iter(self._of))]
 
-    def ending(self, query_run: str, *, completed: int) -> ToldBatch | None:
+    def ending(self, query_run: str, *, completed: int) -> ReportedBatch | None:
         """The batch that ended that start of a query, whose last completed batch is `completed` (-1: none did).
 
         None where nothing was told, or the query got over it: somebody caught the exception, and the batch completed.
@@ -45,4 +45,4 @@ class ToldBatches:
         return batch if batch is not None and batch.batch_id > completed else None
 
 
-told_batches = ToldBatches()
+reported_batches = ReportedBatches()

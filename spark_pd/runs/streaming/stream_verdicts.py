@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from spark_pd.alerting.alerts import alerts_at_end
-from spark_pd.alerting.facts import RunFacts, TriggerPolicy
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.policy import Verdict, verdicts_at_end
 from spark_pd.alerting.triggers import decide
 from spark_pd.checks.counts import Counts
@@ -56,7 +56,7 @@ def _result(rule: Rule, counts: Counts | None, place: int) -> RuleResult:
     return RuleResult.of(rule, status, failed_count=failed, failed_percentage=percentage(failed, None if counts is None else counts.rows))
 
 
-def decisions_of(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]:
+def decisions_of(facts: RunFacts, policy: TriggerSettings) -> tuple[Decision, ...]:
     """One decision for every trigger: those of runs do not apply to a stream."""
     return tuple(
         d
@@ -67,7 +67,7 @@ def decisions_of(facts: RunFacts, policy: TriggerPolicy) -> tuple[Decision, ...]
 
 
 def verdicts_of(
-    facts: RunFacts, policy: TriggerPolicy, decisions: tuple[Decision, ...], triggers: frozenset[str], window: Window, order: datetime
+    facts: RunFacts, policy: TriggerSettings, decisions: tuple[Decision, ...], triggers: frozenset[str], window: Window, order: datetime
 ) -> tuple[Verdict, ...]:
     """What the batch or the query's end says about the incidents of these triggers."""
     judged = tuple(d for d in decisions if d.trigger in triggers)

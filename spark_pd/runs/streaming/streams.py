@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_pd.delivery.notifier import Gate
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Rule, Subject
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.streaming.query_end import planned
@@ -33,10 +33,10 @@ MOST = 100
 class Streams:
     """Checks streams and watches queries, for one monitor. Making it asks Spark for nothing and does no I/O."""
 
-    def __init__(self, spark: Any, plan: StreamPlan, gate: Gate, *, outbox: Path | None, place: Callable[[], str]) -> None:
+    def __init__(self, spark: Any, plan: StreamPlan, notifier: Notifier, *, outbox: Path | None, place: Callable[[], str]) -> None:
         self._spark = spark
         self._plan = plan
-        self._gate = gate
+        self._notifier = notifier
         self._windows = Windows(None if outbox is None else outbox / FOLDER, place)
         self._lock = threading.Lock()
         self._checks: deque[StreamCheck] = deque(maxlen=MOST)
@@ -70,7 +70,7 @@ class Streams:
             raise UsageError("monitor.watch was given a query of two checked streams: check what they are joined to instead, once")
         check = next(iter(shown), None)
         session = self._spark if check is None else check.df.sparkSession
-        watch = Watch(query, self._plan, spark=session, gate=self._gate, windows=self._windows, check=check, find=self._find)
+        watch = Watch(query, self._plan, spark=session, notifier=self._notifier, windows=self._windows, check=check, find=self._find)
         self._watches.add(watch)
         watch.begin(hub_of(session))
         return watch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from spark_pd.alerting.policy import Verdict
-from spark_pd.delivery.notifier import Gate, Passage
+from spark_pd.delivery.notifier import Notification, Notifier
 from spark_pd.model import SEVERITIES, AlertState, Severity, Subject
 from spark_pd.model.incident_state import StateStore
 
@@ -37,10 +37,10 @@ class Changes:
         """Those that say something else than was told last, or that bring no alert of their own."""
         return [verdict for verdict in verdicts if self._is_news(verdict)]
 
-    def told(self, verdicts: Iterable[Verdict], passage: Passage) -> None:
+    def told(self, verdicts: Iterable[Verdict], notification: Notification) -> None:
         """Remember what went out. What the policy withheld is news again with the next batch: it may be the one that it waits for."""
         for verdict in verdicts:
-            if verdict.alert is not None and not verdict.switched_off and verdict.dedup_key not in passage.withheld:
+            if verdict.alert is not None and not verdict.switched_off and verdict.dedup_key not in notification.withheld:
                 self._told[verdict.dedup_key] = _Told(
                     verdict.alert.state, verdict.alert.severity, frozenset(verdict.failing), self._clock()
                 )
@@ -58,23 +58,23 @@ class Changes:
 
 
 class Quiet:
-    """A gate for the runs of one stream's batches, one after the other: only what is news gets to it."""
+    """A notifier for the runs of one stream's batches, one after the other: only what is news gets to it."""
 
-    def __init__(self, gate: Gate, changes: Changes) -> None:
-        self._gate = gate
+    def __init__(self, notifier: Notifier, changes: Changes) -> None:
+        self._notifier = notifier
         self._changes = changes
 
     def remembering(self, store: StateStore) -> Quiet:
         """The same with another store."""
-        return Quiet(self._gate.remembering(store), self._changes)
+        return Quiet(self._notifier.remembering(store), self._changes)
 
     def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
         """As `Gate.begin`."""
-        return self._gate.begin(subject, triggers, at)
+        return self._notifier.begin(subject, triggers, at)
 
-    def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Passage:
+    def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Notification:
         """As `Gate.submit`, of what is news."""
         news = self._changes.news(verdicts)
-        passage = self._gate.submit(news, seconds=seconds)
-        self._changes.told(news, passage)
-        return passage
+        notification = self._notifier.submit(news, seconds=seconds)
+        self._changes.told(news, notification)
+        return notification

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from spark_pd.alerting.facts import QueryFacts, RunFacts, TriggerPolicy
-from spark_pd.delivery.notifier import Gate
+from spark_pd.alerting.facts import QueryFacts, RunFacts, TriggerSettings
+from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Decision, Delivery, Link, RunStats, Subject
 from spark_pd.rules.loading import NO_RULES
 from spark_pd.runs.streaming.batches import Batch, Window
 from spark_pd.runs.streaming.query_end import failure_of, lasting_name, said, session_is_over
 from spark_pd.runs.streaming.query_listener import Hub
 from spark_pd.runs.streaming.query_progress import batch_of, observed_names, ran, read_rows, value
-from spark_pd.runs.streaming.reported_batches import ToldBatch, told_batches
+from spark_pd.runs.streaming.reported_batches import ReportedBatch, reported_batches
 from spark_pd.runs.streaming.saved_windows import Windows
 from spark_pd.runs.streaming.stream_verdicts import OF_COUNTS, OF_QUERY, decisions_of, stats_of, verdicts_of
 from spark_pd.runs.streaming.verdict_changes import Changes
@@ -42,7 +42,7 @@ class StreamPlan:
 
     environment: str | None
     product_id: str | None
-    policy: TriggerPolicy
+    policy: TriggerSettings
     batches: int
     exceptions: Literal["class", "scrubbed", "full"]
     deadline: float
@@ -61,7 +61,7 @@ class Watch:
         plan: StreamPlan,
         *,
         spark: Any,
-        gate: Gate,
+        notifier: Notifier,
         windows: Windows,
         check: StreamCheck | None,
         find: Callable[[Collection[str]], StreamCheck | None],
@@ -69,7 +69,7 @@ class Watch:
         self._query = query
         self._plan = plan
         self._spark = spark
-        self._gate = gate
+        self._notifier = notifier
         self._windows = windows
         self._find = find
         self._hub: Hub | None = None
@@ -81,7 +81,7 @@ class Watch:
         self._over = False
         self._state = QueryFacts(name=lasting_name(query))
         self._unknown: str | None = None
-        self._told: ToldBatch | None = None
+        self._told: ReportedBatch | None = None
         self._warned = False
         self._started_at = self._ended_at = datetime.now(timezone.utc)
         self._alerts: deque[Alert] = deque(maxlen=MOST)
@@ -182,7 +182,7 @@ class Watch:
                 return
             reason = None if failure is None else said(failure, self._plan.exceptions)
             self._state = QueryFacts(name=self.name, completed=self._state.completed, ended=True, failure=reason)
-            self._told = None if failure is None else told_batches.ending(self.run_id, completed=self._newest)
+            self._told = None if failure is None else reported_batches.ending(self.run_id, completed=self._newest)
             self._ended_at = datetime.now(timezone.utc)
             self._judge(OF_QUERY)
             self._leave()
@@ -247,14 +247,14 @@ class Watch:
         facts, policy = self._facts(), self._plan.policy
         self.stats = facts.stats
         self.decisions = decisions_of(facts, policy)
-        order = self._gate.begin(facts.subject, sorted(triggers), self._ended_at)
+        order = self._notifier.begin(facts.subject, sorted(triggers), self._ended_at)
         verdicts = self._changes.news(verdicts_of(facts, policy, self.decisions, triggers, self._window, order))
         if verdicts:
-            passage = self._gate.submit(verdicts, seconds=self._plan.deadline)
-            self._changes.told(verdicts, passage)
-            self._alerts += passage.alerts
-            self.decisions = passage.noted(self.decisions)
-            self._deliveries += passage.wait()
+            notification = self._notifier.submit(verdicts, seconds=self._plan.deadline)
+            self._changes.told(verdicts, notification)
+            self._alerts += notification.alerts
+            self.decisions = notification.noted(self.decisions)
+            self._deliveries += notification.wait()
         for decision in self.decisions:
             _log.debug("%s: %s is %s: %s", self.name, decision.trigger, decision.outcome, decision.reason)
 
@@ -281,7 +281,7 @@ class Watch:
             stats=stats,
             unknown=self._unknown,
             failure=self._state.failure,
-            told_elsewhere=None if self._told is None else str(self._told),
+            reported_elsewhere=None if self._told is None else str(self._told),
             rules=() if check is None else check.rules,
             rules_source=NO_RULES if check is None else check.rules_source,
             started_at=at,
