@@ -92,13 +92,13 @@ def test_no_update_of_several_processes_is_lost(store: FileStateStore, tmp_path:
         import sys
         from dataclasses import replace
         from pathlib import Path
-        from spark_pd.model.incident_state import Memory
+        from spark_pd.model.incident_state import IncidentState
         from spark_pd.delivery.state import FileStateStore
         store = FileStateStore(Path({str(store.folder)!r}), patience=60)
         for _ in range(50):
             with store.hold([{KEY!r}, {ELSEWHERE!r}]) as held:
                 for key in ({KEY!r}, {ELSEWHERE!r}):
-                    memory = held.memories.get(key) or Memory(dedup_key=key)
+                    memory = held.memories.get(key) or IncidentState(dedup_key=key)
                     assert held.save([replace(memory, bad_runs=memory.bad_runs + 1)])
         """)
     )

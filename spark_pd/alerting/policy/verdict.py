@@ -24,7 +24,7 @@ class Verdict:
     outcome: Outcome
     alert: Alert | None
     started_at: datetime
-    """When the run started, in the order of runs (`Gate.begin`)."""
+    """When the run started, in the order of runs (`Notifier.begin`)."""
     failing: tuple[str, ...] = ()
     """The rules that failed and are the reason, by name."""
     evaluated: frozenset[str] = frozenset()

@@ -69,11 +69,11 @@ class Quiet:
         return Quiet(self._notifier.remembering(store), self._changes)
 
     def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
-        """As `Gate.begin`."""
+        """As `Notifier.begin`."""
         return self._notifier.begin(subject, triggers, at)
 
     def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Notification:
-        """As `Gate.submit`, of what is news."""
+        """As `Notifier.submit`, of what is news."""
         news = self._changes.news(verdicts)
         notification = self._notifier.submit(news, seconds=seconds)
         self._changes.told(news, notification)
