@@ -66,7 +66,7 @@ def _put(folder: Path, script: str, handover: Handover, chosen: str | None) -> P
         script=shlex.quote(script),
         main=main,
     )
-    main.write_bytes((files("spark_pd.application") / "driver_main.py").read_bytes())
+    main.write_bytes((files("spark_pd.runs.application") / "driver_main.py").read_bytes())
     content = json.dumps({"name": handover.name, "config_file": handover.config_file, "conf": dict(handover.conf)})
     _write(folder / _HANDOVER, content, mode=0o600)
     _write(python, text, mode=0o700)

@@ -22,7 +22,7 @@ class ApplicationEnd:
             return
         self._context = spark.sparkContext
         try:
-            loaded = java.load_class(spark, "spark_pd.streaming", "application_end.java", "spark_pd.ApplicationEnd")
+            loaded = java.load_class(spark, "spark_pd.runs.streaming", "application_end.java", "spark_pd.ApplicationEnd")
             self._java = java.construct(spark, loaded, self._context._jsc.sc())
         except Exception as error:
             logger.debug("the application's end is told by the context alone: %s", type(error).__name__)

@@ -51,7 +51,7 @@ def _begins(df: Any) -> Any:
     if is_connect(spark):
         return None
     try:
-        made = java.construct(spark, java.load_class(spark, "spark_pd.streaming", "starts.java", "spark_pd.Starts")).column()
+        made = java.construct(spark, java.load_class(spark, "spark_pd.runs.streaming", "starts.java", "spark_pd.Starts")).column()
         return type(F.lit(1))(made)
     except Exception as error:
         logger.warning(
