@@ -1,4 +1,4 @@
-"""The child: its streams, signals, process group and exit are those that it would have without a parent."""
+"""Runs the child: its streams, signals, process group and exit are those that it would have without a parent."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ class Ending:
 
 
 def run_child(command: Sequence[str], environ: Mapping[str, str]) -> Ending:
-    """Run a command to its end with this process's own streams, in its own process group, and pass on what signals come.
+    """Run a command to its end with this process's own streams, in its own process group, and pass on the signals that arrive.
 
-    Signals stay blocked afterwards: what is told of the child's end is told to its end. Ends with 126 or 127, and a message, where the
-    command cannot be run. Raises UsageError where the system has no processes as POSIX knows them.
+    Signals stay blocked afterwards, so that they do not interrupt the report of the child's end. A command that cannot be run ends with
+    126 or 127, and a message. Raises UsageError where the system has no POSIX processes.
     """
     if not hasattr(os, "posix_spawnp"):
         raise UsageError("spark-pd exec needs a POSIX system, such as Linux or macOS")
     passed = _passed_on()
-    # An ignored one would let the system fetch the child's exit code instead of us.
+    # If it is ignored, the system discards the child's exit code.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed | {signal.SIGCHLD})
     try:
@@ -96,7 +96,7 @@ def run_child(command: Sequence[str], environ: Mapping[str, str]) -> Ending:
 
 
 def _passed_on() -> set[int]:
-    """The signals to pass on: all that end a process by somebody's will, but for those that this one was told to ignore (nohup)."""
+    """The signals to pass on: all that somebody sends to end a process, except those that this process ignores (nohup)."""
     alone = {getattr(signal, name) for name in (*_LEFT_ALONE, *_OWN_FAULTS) if hasattr(signal, name)}
     ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
     return {int(number) for number in signal.valid_signals() - alone - ignored}
@@ -117,7 +117,7 @@ def _next_signal(awaited: set[int]) -> tuple[int, bool]:
     """The next signal, and whether it was sent to this process alone, as far as the system tells."""
     if hasattr(signal, "sigwaitinfo"):
         info = signal.sigwaitinfo(awaited)
-        # A terminal that goes away tells its session's leader alone.
+        # A terminal that closes sends SIGHUP to its session's leader alone.
         hung_up = info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
         return info.si_signo, info.si_code != _FROM_KERNEL or hung_up
     number = signal.sigwait(awaited)
