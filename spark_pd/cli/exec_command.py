@@ -81,7 +81,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
     from spark_pd.model import Subject
     from spark_pd.runs.crash.journal import JournalContents
     from spark_pd.runs.exec import judge
-    from spark_pd.runs.exec.dead_run_reports import claimed, find_dead_runs, left_open, report_application, report_runs, to_report
+    from spark_pd.runs.exec.report_job_end import claimed, find_dead_runs, left_open, report_application, report_runs, to_report
 
     contents, dead, alive = find_dead_runs(journal) if journal is not None else (JournalContents(), [], [])
     subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)

@@ -30,6 +30,7 @@ from spark_pd.runs.reporting import Reporter, RunNotifier
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.run_result import judged, stats_of, status_of, stopped_by
 from spark_pd.runs.write_target import WriteOptions, write_target
+from spark_pd.secrets.redaction import describe
 from spark_pd.spark.run_lifecycle import Listening
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ class Run:
         """What of the exception may leave the cluster; None where the run did not fail by one."""
         if error is None or status == "cancelled":
             return None
-        failure: str = self._checker.describe(error, self._plan.context.settings.exceptions)
+        failure = describe(error, self._plan.context.settings.exceptions)
         return f"{TERMINATED}, whose handler raised {failure}" if self._guard.terminated(error) else failure
 
     def _counted(self, checked: Checked, found: Found, status: RunStatus) -> RunStats:

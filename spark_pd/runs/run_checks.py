@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,6 @@ class RunChecks:
         self._settings = settings
         self._plan = plan
         self._streams = streams
-        self.describe: Callable[..., str] = describe
 
     def load(self, source: Any) -> tuple[Rule, ...]:
         """The rules for the run's table."""

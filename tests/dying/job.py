@@ -16,14 +16,11 @@ from spark_pd.runs.crash import Guard, Markers
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.session_context import SessionContext
-from spark_pd.secrets.redaction import describe
 from spark_pd.settings import Settings
 
 
 class Rules:
     """In place of rules and Spark: a run without a check needs neither."""
-
-    describe = staticmethod(describe)
 
     def load(self, source: Any) -> tuple[()]:
         return ()

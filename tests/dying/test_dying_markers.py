@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Address, Subject
-from spark_pd.runs.crash.dead_runs import report_dead_runs
 from spark_pd.runs.crash.marker import Marker, death_alert, decode, encode
 from spark_pd.runs.crash.markers_folder import MISSED, Markers, touch_marker
 from spark_pd.runs.crash.process_identity import Process, is_alive, this_process
+from spark_pd.runs.crash.report_dead_runs import report_dead_runs
 from tests.dying.conftest import ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spark_pd.runs.crash import journal
 from spark_pd.runs.crash.journal import JournalContents
 from spark_pd.runs.exec import Ending, application_name, judge
-from spark_pd.runs.exec.dead_run_reports import find_dead_runs
+from spark_pd.runs.exec.report_job_end import find_dead_runs
 
 GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
 QUIET, FAILED = JournalContents(), JournalContents(failed=True)

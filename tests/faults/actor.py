@@ -29,7 +29,6 @@ from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.session_context import SessionContext
-from spark_pd.secrets.redaction import describe
 from spark_pd.settings import Settings
 from tests.faults.one_run import perform, work
 from tests.faults.scenario import Actor, Job
@@ -194,7 +193,7 @@ def _run(site: Site, job: Job, dispatcher: Dispatcher) -> Run:
         table=job.table,
         subject=Subject(environment=site.environment, product_id=PRODUCT, table=job.table),
     )
-    checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, describe=describe, error_table=lambda *_: None)
+    checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, error_table=lambda *_: None)
     return Run(plan, checker=checker, notifier=Notifier(dispatcher))
 
 

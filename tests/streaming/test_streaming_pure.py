@@ -20,16 +20,17 @@ from spark_pd.checks.row_plan import RowPlan
 from spark_pd.delivery.dispatch import Dispatcher
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Rule, Severity, Subject
+from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.session_context import SessionContext
 from spark_pd.runs.streaming.batch_window import Batch, BatchWindow
 from spark_pd.runs.streaming.double_counting import COUNTED_TWICE, NO_STARTS
 from spark_pd.runs.streaming.query_end import described
 from spark_pd.runs.streaming.query_listener import SessionQueryListener
 from spark_pd.runs.streaming.query_progress import batch_of, ran, read_rows
+from spark_pd.runs.streaming.query_watch import Watch
 from spark_pd.runs.streaming.reported_batches import ReportedBatch, ReportedBatches
 from spark_pd.runs.streaming.stream_check import StreamCheck
 from spark_pd.runs.streaming.verdict_changes import REPEAT, VerdictChanges
-from spark_pd.runs.streaming.watch import Watch
 from spark_pd.runs.streaming.window_files import WindowFiles
 from spark_pd.settings import Settings
 
@@ -211,7 +212,8 @@ def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
     context = SessionContext(settings=settings, triggers=policy, application="a")
     rule = Rule(name="r", expectation="id > 0")
     subject = Subject(environment=None, product_id=None, table="t")
-    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), rules_source="code", table="t", subject=subject)
+    run = RunPlan(context=context, table="t", subject=subject)
+    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), run=run)
     notifier = Notifier(Dispatcher([], suppressed="not enabled"))
     watched = Watch(Query(), context, spark=None, notifier=notifier, windows=WindowFiles(None), check=check, find=lambda names: None)
     watched.catch_up()

@@ -24,7 +24,6 @@ from spark_pd.runs.monitor import Monitor
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.session_context import SessionContext
 from spark_pd.runs.wiring import delivering_of, guard_of
-from spark_pd.secrets.redaction import describe
 from spark_pd.settings import Settings, load_settings, setting_names
 
 logger = logging.getLogger("spark_pd.application")
@@ -105,8 +104,6 @@ def run_watched(application: Application, script: str, arguments: Sequence[str])
 
 class _NoRules:
     """Takes the place of RunChecks: there are no rules and no Spark session."""
-
-    describe = staticmethod(describe)
 
     def load(self, source: object) -> tuple[Rule, ...]:
         """None."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from spark_pd.delivery.outbox.cleanup import said
 from spark_pd.model import Address, Alert, Severity, Subject
 from spark_pd.runs.crash import journal
-from spark_pd.runs.crash.dead_runs import PROCESS_DIED
 from spark_pd.runs.crash.marker import Marker, death_alert
 from spark_pd.runs.crash.markers_folder import Markers
 from spark_pd.runs.crash.open_runs import GuardedRun, OpenRun, open_runs
 from spark_pd.runs.crash.process_identity import this_process
+from spark_pd.runs.crash.report_dead_runs import PROCESS_DIED
 from spark_pd.runs.crash.reported_failures import reported_failures
 
 logger = logging.getLogger("spark_pd.crash")

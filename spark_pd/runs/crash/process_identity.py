@@ -13,7 +13,7 @@ _STATE, _START = 0, 19  # of the fields of /proc/PID/stat that follow the comman
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. `place` is where its id means anything; `start` tells it from a later one with the same id."""
+    """One process. `place` is where its id means anything; `start` distinguishes it from a later process with the same id."""
 
     host: str
     place: str

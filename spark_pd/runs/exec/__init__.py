@@ -5,6 +5,6 @@ command -> child -> how it ended -> what its runs wrote into the journal -> aler
 
 from spark_pd.runs.exec.application_name import application_name
 from spark_pd.runs.exec.child_process import Ending, run_child
-from spark_pd.runs.exec.job_end import JobReport, judge
+from spark_pd.runs.exec.judge_job_end import JobReport, judge
 
 __all__ = ["Ending", "JobReport", "application_name", "judge", "run_child"]

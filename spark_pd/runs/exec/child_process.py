@@ -36,7 +36,7 @@ class Ending:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody stopped it by Ctrl-C: by the signal itself, or as shells and the JVM put it."""
+        """Whether it was stopped by Ctrl-C: by the signal itself, or by the exit code that shells and the JVM use for it."""
         return signal.SIGINT in (self.signal, self.code - BY_SIGNAL)
 
     def __str__(self) -> str:
@@ -90,13 +90,13 @@ def run_child(command: Sequence[str], environ: Mapping[str, str]) -> Ending:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
             continue
-        ending = _fetched(pid)
+        ending = _collected(pid)
         if ending is not None:
             return ending
 
 
 def _passed_on() -> set[int]:
-    """The signals to pass on: all that somebody sends to end a process, except those that this process ignores (nohup)."""
+    """The signals to pass on: all that are sent to end a process, except those that this process ignores (nohup)."""
     alone = {getattr(signal, name) for name in (*_LEFT_ALONE, *_OWN_FAULTS) if hasattr(signal, name)}
     ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
     return {int(number) for number in signal.valid_signals() - alone - ignored}
@@ -114,7 +114,7 @@ def _spawn(command: Sequence[str], environ: Mapping[str, str], mask: set[int]) -
 
 
 def _next_signal(awaited: set[int]) -> tuple[int, bool]:
-    """The next signal, and whether it was sent to this process alone, as far as the system tells."""
+    """The next signal, and whether it was sent to this process alone, as far as the system says."""
     if hasattr(signal, "sigwaitinfo"):
         info = signal.sigwaitinfo(awaited)
         # A terminal that closes sends SIGHUP to its session's leader alone.
@@ -124,15 +124,15 @@ def _next_signal(awaited: set[int]) -> tuple[int, bool]:
     return number, number not in (signal.SIGINT, signal.SIGQUIT)
 
 
-def _fetched(pid: int) -> Ending | None:
+def _collected(pid: int) -> Ending | None:
     """How the child ended; None where it did not."""
-    # The first process of a container inherits orphans, which nobody else fetches.
+    # The first process of a container inherits orphans, and has to collect their exit codes too.
     which = -1 if os.getpid() == 1 else pid
     while True:
         try:
             found, status = os.waitpid(which, os.WNOHANG)
         except ChildProcessError:
-            return Ending(1)  # somebody else fetched it
+            return Ending(1)  # another part of this process collected it
         if found == 0:
             return None
         if found == pid:

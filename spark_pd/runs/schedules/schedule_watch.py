@@ -87,7 +87,7 @@ class ScheduleWatch:
         return self.grace if each.schedule.grace is None else each.schedule.grace
 
     def _since(self, state: IncidentState | None) -> datetime | None:
-        """Slots up to then are not judged: those before the first look, and those before somebody resolved the incident by hand."""
+        """Slots up to then are not judged: those before the first look, and those before the incident was resolved by hand."""
         first = state.run_started_at if state is not None and state.outcome == "none" else None
         return max((at for at in (self.since, first) if at is not None), default=None)
 

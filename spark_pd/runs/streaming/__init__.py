@@ -4,7 +4,7 @@ a query's progress -> batch -> window -> facts -> decisions, alerts -> verdicts 
 """
 
 from spark_pd.runs.streaming.foreach_batch import ForeachBatch
+from spark_pd.runs.streaming.query_watch import Watch
 from spark_pd.runs.streaming.streams import Streams
-from spark_pd.runs.streaming.watch import Watch
 
 __all__ = ["ForeachBatch", "Streams", "Watch"]

@@ -1,8 +1,7 @@
-"""How a query ended, and whether that was the end of its session; a name for it that stays the same over restarts."""
+"""How a query ended, and whether that was the end of its session."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from contextlib import suppress
@@ -50,38 +49,9 @@ def _raised_in_python(failure: str) -> str | None:
     return next((line for line in lines if line and not line[0].isspace()), None)
 
 
-def lasting_name(query: Any) -> str:
-    """A name that is the same after a restart: the query's name, else its checkpoint, else (over Connect) its id, which a checkpoint keeps.
-
-    A query without any of them is `stream`.
-    """
-    if query.name:
-        return str(query.name)
-    jvm_query = getattr(query, "_jsq", None)
-    if jvm_query is None:
-        return f"query-{query.id}"
-    try:
-        root = str(jvm_query.streamingQuery().resolvedCheckpointRoot())
-    except Exception:
-        return f"query-{query.id}"
-    last = root.rstrip("/").rpartition("/")[2]
-    if last.startswith("temporary-"):  # Spark's own, another one at each start
-        return "stream"
-    return f"{last}-{hashlib.sha256(root.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
 def session_is_over(spark: Any) -> bool:
     """Whether the session was stopped. Over Connect that is not known."""
     return not is_connect(spark) and is_stopped(spark.sparkContext)
-
-
-def plan_text(query: Any) -> str:
-    """The query's plan as text, to look for a check's name in; empty where it is not available."""
-    jvm_query = getattr(query, "_jsq", None)
-    try:
-        return "" if jvm_query is None else str(jvm_query.streamingQuery().analyzedPlan().toString())
-    except Exception:
-        return ""
 
 
 class ApplicationEnd:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from spark_pd.checks import constants
 from spark_pd.checks.counting import check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics, row_plan
-from spark_pd.model import Rule, Subject, names
+from spark_pd.model import Rule, names
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.streaming.double_counting import observes_rows_once, partition_metrics
@@ -31,9 +31,8 @@ class StreamCheck:
     plan: RowPlan
     rules: tuple[Rule, ...]
     """As they were given."""
-    rules_source: str
-    table: str
-    subject: Subject
+    run: RunPlan
+    """Of the run that checked it."""
     digest: str = field(init=False)
     """Of the rules that are counted. Counts of other rules cannot be added to these."""
     detects_double_counting: bool = True
@@ -68,9 +67,7 @@ def check_stream(df: Any, rules: Sequence[Rule], run: RunPlan) -> StreamCheck:
         name=name,
         plan=plan,
         rules=tuple(rules),
-        rules_source=run.rules_source,
-        table=run.table,
-        subject=run.subject,
+        run=run,
         detects_double_counting=bool(extra_metrics) or observes_rows_once(df.sparkSession),
     )
 

@@ -15,9 +15,8 @@ from spark_pd.model import Rule
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.session_context import SessionContext
-from spark_pd.runs.streaming.query_end import plan_text
 from spark_pd.runs.streaming.query_listener import listener_of_session
-from spark_pd.runs.streaming.watch import Watch
+from spark_pd.runs.streaming.query_watch import Watch
 from spark_pd.runs.streaming.window_files import WindowFiles
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Streams:
         for watch in list(self._watches):
             if watch.run_id == str(query.runId) and not watch.is_over:
                 return watch
-        plan = plan_text(query)
+        plan = _plan_text(query)
         with self._lock:
             # A query without a plan (over Connect) belongs to the only check that is not watched yet, if to any.
             unwatched = [check for check in self._checks if not check.watched]
@@ -86,3 +85,12 @@ class Streams:
         """Stop all watches."""
         for watch in list(self._watches):
             watch.stop()
+
+
+def _plan_text(query: Any) -> str:
+    """The query's plan as text, to look for a check's name in; empty where it is not available."""
+    jvm_query = getattr(query, "_jsq", None)
+    try:
+        return "" if jvm_query is None else str(jvm_query.streamingQuery().analyzedPlan().toString())
+    except Exception:
+        return ""

@@ -11,9 +11,9 @@ from spark_pd.delivery.outbox import Outbox, Route, replay
 from spark_pd.delivery.outbox.replay import wait_for_turn
 from spark_pd.model import Alert, Channel, Subject
 from spark_pd.runs.crash import Markers
-from spark_pd.runs.crash.dead_runs import report_claims
 from spark_pd.runs.crash.journal import JournalContents, read
 from spark_pd.runs.crash.markers_folder import Claim
+from spark_pd.runs.crash.report_dead_runs import report_claims
 from spark_pd.runs.exec.child_process import Ending
 
 GRACE = 5.0  # seconds for processes that the child leaves behind, such as a driver whose spark-submit was killed, to report by themselves

@@ -59,7 +59,7 @@ class JobReport:
 
 
 def judge(ending: Ending, journal: JournalContents, *, left_open: int) -> JobReport:
-    """What to report. `left_open`: the runs whose process died before they had their verdict, and that nobody reported yet."""
+    """What to report. `left_open`: the runs whose process died before they had their verdict, and which were not reported yet."""
     how = f"the job {ending}"
     if ending.interrupted:
         return JobReport("forget", None, f"{how}: it was cancelled, which is no failure")

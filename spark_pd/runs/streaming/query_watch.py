@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from spark_pd.model import Alert, Decision, Delivery, RunStats, Subject
 from spark_pd.rules.loading import NO_RULES
 from spark_pd.runs.session_context import SessionContext
 from spark_pd.runs.streaming.batch_window import Batch, BatchWindow
-from spark_pd.runs.streaming.query_end import described, failure_of, lasting_name, session_is_over
+from spark_pd.runs.streaming.query_end import described, failure_of, session_is_over
 from spark_pd.runs.streaming.query_listener import SessionQueryListener
 from spark_pd.runs.streaming.query_progress import batch_of, observed_names, ran, read_rows, value
 from spark_pd.runs.streaming.reported_batches import ReportedBatch, reported_batches
@@ -65,7 +66,7 @@ class Watch:
         self._window = BatchWindow()
         self._newest = -1
         self._over = False
-        self._state = QueryFacts(name=lasting_name(query))
+        self._state = QueryFacts(name=_lasting_name(query))
         self._unknown: str | None = None
         self._reported_by: ReportedBatch | None = None
         self._warned = False
@@ -91,16 +92,10 @@ class Watch:
     @property
     def subject(self) -> Subject:
         """The subject of its incidents."""
-        checked = None if self._check is None else self._check.subject
-        if checked is None:
+        if self._check is None:
             return Subject(environment=self._settings.environment, product_id=self._settings.product_id, table=self.name)
-        return Subject(
-            environment=checked.environment,
-            product_id=checked.product_id,
-            table=checked.table,
-            scope=checked.scope,
-            job=checked.job or self.name,
-        )
+        checked = self._check.run.subject
+        return replace(checked, job=checked.job or self.name)
 
     @property
     def batches(self) -> tuple[Batch, ...]:
@@ -255,7 +250,7 @@ class Watch:
                 check.plan.rules,
                 exact=check.detects_double_counting,
                 subject=subject,
-                table=check.table,
+                table=check.run.table,
                 run_id=self.run_id,
                 started_at=at,
                 ended_at=self._ended_at,
@@ -269,7 +264,7 @@ class Watch:
             failure=self._state.failure,
             reported_elsewhere=None if self._reported_by is None else str(self._reported_by),
             rules=() if check is None else check.rules,
-            rules_source=NO_RULES if check is None else check.rules_source,
+            rules_source=NO_RULES if check is None else check.run.rules_source,
             started_at=at,
             ended_at=self._ended_at,
             application=self._context.application,
@@ -288,3 +283,23 @@ class _QueryStatus:
     progress: list[Any]
     ended: bool
     failure: str | None
+
+
+def _lasting_name(query: Any) -> str:
+    """A name that is the same after a restart: the query's name, else its checkpoint, else (over Connect) its id, which a checkpoint keeps.
+
+    A query without any of them is `stream`.
+    """
+    if query.name:
+        return str(query.name)
+    jvm_query = getattr(query, "_jsq", None)
+    if jvm_query is None:
+        return f"query-{query.id}"
+    try:
+        root = str(jvm_query.streamingQuery().resolvedCheckpointRoot())
+    except Exception:
+        return f"query-{query.id}"
+    last = root.rstrip("/").rpartition("/")[2]
+    if last.startswith("temporary-"):  # Spark's own, another one at each start
+        return "stream"
+    return f"{last}-{hashlib.sha256(root.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
