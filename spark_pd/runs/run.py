@@ -24,7 +24,7 @@ from spark_pd.history.stats_row import Ended
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus
 from spark_pd.model.errors import RuleFailed, UsageError
 from spark_pd.model.lifecycle import Lifecycle, unseen
-from spark_pd.runs.crash import TERMINATED, Guard
+from spark_pd.runs.crash import TERMINATED, Guard, open_runs
 from spark_pd.runs.overrun_clock import Overrun
 from spark_pd.runs.reporting import Reporter, RunNotifier
 from spark_pd.runs.run_plan import RunPlan
@@ -123,7 +123,7 @@ class Run:
             self._record.begin()
         self._reporter.begin(self._started_at)
         self._process = os.getpid()
-        with self._guard.delay_sigterm():
+        with open_runs.sigterm.delayed():
             self._guard.opened(self, self._plan.subject, self._started_at, self._reporter.dead_runs)
         try:
             self._rules = self._checker.load(self._plan.rules)
@@ -131,7 +131,7 @@ class Run:
             # Python does not call __exit__ where __enter__ raises, and a job that cannot read its rules has failed like any other.
             self.__exit__(type(error), error, error.__traceback__)
             raise
-        with self._guard.delay_sigterm():
+        with open_runs.sigterm.delayed():
             self._reporter.start(self._facts("passed", None, None, ()))
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
@@ -157,7 +157,7 @@ class Run:
         self._checked = checked = self._checker.check(df, self._rules)
         if checked.failed:
             failure = RuleFailed(stopped_by(self.table, checked.failed), checked.failed)
-            with self._guard.delay_sigterm():
+            with open_runs.sigterm.delayed():
                 if self._unjudged.acquire(blocking=False):
                     self._judge("failed", failure)
                 self.wait_for_deliveries()
@@ -200,10 +200,10 @@ class Run:
         if self._state == "ended" or self._process != os.getpid():
             return  # a forked child's copy is not the run
         stopped = self._state == "judged"
-        with self._guard.delay_sigterm():
+        with open_runs.sigterm.delayed():
             late = self._end(error)
         try:
-            if not stopped and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
+            if not stopped and not isinstance(error, KeyboardInterrupt) and not open_runs.sigterm.raised(error):
                 self._write_error_table()
         finally:
             self._lifecycle.end()
@@ -219,7 +219,7 @@ class Run:
         try:
             late: RuleFailed | None = None
             if self._unjudged.acquire(blocking=False):
-                late = self._judge("errored" if self._guard.terminated(error) else status_of(error), error)
+                late = self._judge("errored" if open_runs.sigterm.raised(error) else status_of(error), error)
             self.wait_for_deliveries()
             return late
         except Exception as ours:
@@ -284,7 +284,7 @@ class Run:
         if error is None or status == "cancelled":
             return None
         failure = describe(error, self._plan.context.settings.exceptions)
-        return f"{TERMINATED}, whose handler raised {failure}" if self._guard.terminated(error) else failure
+        return f"{TERMINATED}, whose handler raised {failure}" if open_runs.sigterm.raised(error) else failure
 
     def _counted(self, checked: Checked, found: Found, status: RunStatus) -> RunStats:
         self._ended_at = _now()

@@ -57,7 +57,7 @@ class Application:
         if self._run is None and not self._replaced:
             self._enter(lambda: without_spark(self._name, self._settings))
         # An exit code of 0 is a good end, unless a SIGTERM handler exited with it.
-        good = is_good(error) and not open_runs.termination.raised(error)
+        good = is_good(error) and not open_runs.sigterm.raised(error)
         left = None if good else error
         if self._run is not None:
             try:

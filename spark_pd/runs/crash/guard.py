@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -70,14 +69,6 @@ class Guard:
         """The run's alerts were delivered, or their deadline has passed."""
         if self.watching:
             open_runs.drop(run.run_id)
-
-    def delay_sigterm(self) -> AbstractContextManager[None]:
-        """SIGTERM waits for the end of the block."""
-        return open_runs.termination.delayed()
-
-    def terminated(self, error: BaseException | None) -> bool:
-        """Whether the user's own SIGTERM handler raised that exception."""
-        return open_runs.termination.raised(error)
 
     def _report_dead_runs(self, subject: Subject, report: Callable[[tuple[Alert, ...]], object]) -> None:
         for claim in self.markers.dead(subject) if self.markers is not None else ():

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from spark_pd.model import RunStatus
 from spark_pd.runs.crash import journal
 from spark_pd.runs.crash.markers_folder import touch_marker
-from spark_pd.runs.crash.sigterm import REASON, Termination
+from spark_pd.runs.crash.sigterm import REASON, SigtermHandler
 
 logger = logging.getLogger("spark_pd.crash")
 
@@ -78,7 +78,7 @@ class OpenRuns:
         self._thread: threading.Thread | None = None
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._hooked: Callable[..., Any] | None = None
-        self.termination = Termination(self._conclude_all)
+        self.sigterm = SigtermHandler(self._conclude_all)
 
     def add(self, run: OpenRun) -> None:
         """Look after a run until `drop`."""
@@ -93,7 +93,7 @@ class OpenRuns:
             self._start()
         self._calls.put(None)
         if run.on_signal:
-            self.termination.install()
+            self.sigterm.install()
 
     def has_others(self, run_id: str) -> bool:
         """Whether another run is open that has no verdict yet."""
@@ -119,7 +119,7 @@ class OpenRuns:
             self._runs.pop(run_id, None)
             if not self._runs:
                 self._unhook()
-                self.termination.remove()
+                self.sigterm.remove()
                 self._calls.put(None)
 
     # ---- the ways in which it ends ---------------------------------------------------------------------------------------------
@@ -186,10 +186,10 @@ class OpenRuns:
 
     def _forked(self) -> None:
         """In a forked child: its parent's runs are not its own."""
-        unhooked, termination = self._hooked is not None, self.termination
+        unhooked, sigterm = self._hooked is not None, self.sigterm
         if unhooked:
             self._unhook()
-        termination.remove()
+        sigterm.remove()
         self._begin()
 
     # ---- the thread and the hook -----------------------------------------------------------------------------------------------

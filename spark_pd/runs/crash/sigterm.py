@@ -17,7 +17,7 @@ from typing import Any
 REASON = "terminated by SIGTERM"
 
 
-class Termination:
+class SigtermHandler:
     """The handler of SIGTERM of this process. `conclude` gives the open runs their verdicts, within a time limit of its own."""
 
     def __init__(self, conclude: Callable[[], None]) -> None:
