@@ -94,7 +94,7 @@ class RunFacts:
     """Where it runs, by the platform's own names: a Databricks job and its run, a notebook."""
     unchecked: str = "the run checked nothing"
     """Why there are no stats, where there are none."""
-    streamed: bool = False
-    """Whether that is since others judge what it wrote: the batches of a stream, the runs of an application."""
+    judged_elsewhere: bool = False
+    """Whether others judge what it wrote: the batches of a stream, the runs of an application."""
     query: QueryFacts | None = None
     """The streaming query, where the facts are of one: `stats` are then those of its last batches."""

@@ -156,7 +156,7 @@ def _of_lifecycle(trigger: str, facts: RunFacts, policy: TriggerSettings) -> tup
         no_lifecycle=facts.no_lifecycle,
         stats=facts.stats,
         unknown=facts.unknown,
-        stream=facts.unchecked if facts.streamed else None,
+        stream=facts.unchecked if facts.judged_elsewhere else None,
         endless=facts.query is not None,
         seconds=(facts.ended_at - facts.started_at).total_seconds(),
         reported_overrun=facts.reported_overrun,

@@ -50,7 +50,7 @@ def exec_(name: str | None, lifecycle: bool, config_file: Path | None, conf: dic
     A Python job of spark-submit, in client mode, is watched as by spark-pd run besides: lost executors, retries, too long, nothing written.
     """
     from spark_pd.runs.exec import application_name, run_child
-    from spark_pd.runs.exec.driver_python import Handover, unwatched, watched
+    from spark_pd.runs.exec.driver_python import Handover, watched_environ, why_unwatched
     from spark_pd.settings import load_settings
 
     settings = load_settings(spark_conf=conf, environ=os.environ, config_file=config_file)
@@ -59,11 +59,11 @@ def exec_(name: str | None, lifecycle: bool, config_file: Path | None, conf: dic
     environ, doubted = _environ(journal), None
     if lifecycle and journal is not None:
         file = None if config_file is None else str(config_file.absolute())
-        environ, doubted = watched(command, journal, Handover(name=application, config_file=file, conf=conf), environ)
+        environ, doubted = watched_environ(command, journal, Handover(name=application, config_file=file, conf=conf), environ)
     started_at = datetime.now(timezone.utc)
     ending = run_child(command, environ)
     try:
-        if why := doubted or (journal and unwatched(journal, ended_well=ending.good)):
+        if why := doubted or (journal and why_unwatched(journal, ended_well=ending.good)):
             _say(f"the job was not watched as spark-pd run does it: {why}")
         _tell(settings, application, ending, journal, started_at)
     except Exception as error:
@@ -79,16 +79,16 @@ def exec_(name: str | None, lifecycle: bool, config_file: Path | None, conf: dic
 def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, started_at: datetime) -> None:
     from spark_pd.alerting.attempts import attempt_of, failure_severity
     from spark_pd.model import Subject
-    from spark_pd.runs.crash.journal import Told
+    from spark_pd.runs.crash.journal import JournalContents
     from spark_pd.runs.exec import judge
-    from spark_pd.runs.exec.exec_report import claimed, last_words, left_open, report_application, report_runs, to_report
+    from spark_pd.runs.exec.report_job_end import claimed, find_dead_runs, left_open, report_application, report_runs, to_report
 
-    told, dead, alive = last_words(journal) if journal is not None else (Told(), [], [])
+    contents, dead, alive = find_dead_runs(journal) if journal is not None else (JournalContents(), [], [])
     subject = Subject(environment=settings.environment, product_id=settings.product_id, table=name)
     dead = left_open(dead, subject, ending)
-    findings = judge(ending, told, left_open=len(dead))
+    report = judge(ending, contents, left_open=len(dead))
     attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ)
-    alert = findings.alert(
+    alert = report.alert(
         subject,
         severity=failure_severity(settings.severity["failure"], attempt),
         attempt=None if attempt is None else str(attempt),
@@ -102,9 +102,9 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         _say(f"a run is still open in a process that lives on: {path}")
     if not settings.enabled or not settings.on["failure"]:
         if dead or (alert is not None and alert.state == "firing"):
-            _say(f"{findings.reason}; nobody is told, since {_why_not(settings)}")
+            _say(f"{report.reason}; nobody is told, since {_why_not(settings)}")
         return
-    if findings.runs == "forget":
+    if report.runs == "forget":
         for claim in claimed(dead):
             claim.done()
         return
@@ -119,7 +119,7 @@ def _tell(settings: Settings, name: str, ending: Ending, journal: Path | None, s
         return Routes(settings, Pace(limits, box), unverified=False).route
 
     if dead:
-        for line in report_runs(to_report(claimed(dead), subject), findings.reason, route_of=route_of, seconds=settings.deadline):
+        for line in report_runs(to_report(claimed(dead), subject), report.reason, route_of=route_of, seconds=settings.deadline):
             _say(line)
     if alert is not None:
         outbox = open_outbox(settings.outbox_path)

@@ -130,7 +130,7 @@ def replay(
     from spark_pd.delivery.dispatch import Pace
     from spark_pd.delivery.outbox import replay as replay_all
     from spark_pd.delivery.outbox.replay import wait_for_turn
-    from spark_pd.runs.crash.dead_runs import report_dead_runs
+    from spark_pd.runs.crash.report_dead_runs import report_dead_runs
 
     settings = settings_from(config_file, conf)
     box = _open(settings)

@@ -28,10 +28,10 @@ class Routes:
     def route(self, entry: Entry) -> Channel | str:
         """The channel that an entry may go to, or why it stays."""
         from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
-        from spark_pd.runs.channel_wiring import NAME
+        from spark_pd.runs.wiring import CHANNEL_NAME
 
         address, own = entry.address, self._own
-        if address.channel != NAME:
+        if address.channel != CHANNEL_NAME:
             return f"there is no channel {address.channel!r} here"
         if own is not None and address.fingerprint is not None and own.address().fingerprint == address.fingerprint:
             if is_loopback(address.endpoint) == is_loopback(self._endpoint):
@@ -56,7 +56,7 @@ class Routes:
     def _looked_up(self, reference: str, endpoint: str) -> Channel | str:
         from spark_pd.pagerduty import endpoint as endpoint_of
         from spark_pd.pagerduty import host, is_loopback
-        from spark_pd.runs.channel_wiring import channel_to, secret_context
+        from spark_pd.runs.wiring import channel_to, secret_context
         from spark_pd.secrets import parse_reference, resolve
 
         # The outbox is a folder that others may be able to write to: a key goes nowhere just because a file there says so.

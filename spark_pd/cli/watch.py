@@ -17,9 +17,9 @@ from spark_pd.cli.spark_session import ours, session_for
 from spark_pd.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from spark_pd.runs.schedules.known_runs import Sources
+    from spark_pd.runs.schedules.known_runs_reader import KnownRunsReader
     from spark_pd.runs.schedules.schedule import Schedule
-    from spark_pd.runs.schedules.schedule_watch import Seen, Watch
+    from spark_pd.runs.schedules.schedule_watch import ScheduleReport, ScheduleWatch
     from spark_pd.settings import Settings
 
 PATIENCE = 3  # looks in a row that fail before a service gives up, and leaves it to whoever started it to start it again
@@ -97,28 +97,29 @@ def _moment(text: str | None) -> datetime | None:
     return at.astimezone(timezone.utc)
 
 
-def _sources(spark: Any, name: str, format: str | None) -> Sources:
+def _sources(spark: Any, name: str, format: str | None) -> KnownRunsReader:
     from spark_pd.history.run_record import STATE
     from spark_pd.history.stats_columns import COLUMNS
-    from spark_pd.runs.schedules.known_runs import Sources
+    from spark_pd.runs.schedules.known_runs_reader import KnownRunsReader
     from spark_pd.spark.tables import Table, beside
 
-    return Sources(Table(spark, name, format=format, columns=COLUMNS), Table(spark, beside(name, "_state"), format=format, columns=STATE))
+    return KnownRunsReader(
+        Table(spark, name, format=format, columns=COLUMNS), Table(spark, beside(name, "_state"), format=format, columns=STATE)
+    )
 
 
-def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, since: datetime | None) -> Watch:
+def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, since: datetime | None) -> ScheduleWatch:
     from spark_pd.delivery.state import state_of
     from spark_pd.model import Subject, normalized_table
-    from spark_pd.runs.channel_wiring import channel_of
-    from spark_pd.runs.notifier_wiring import notifier_of, outbox_of
-    from spark_pd.runs.schedules.schedule_watch import Watch, Watched
+    from spark_pd.runs.schedules.schedule_watch import ScheduledSubject, ScheduleWatch
+    from spark_pd.runs.wiring import delivering_of
     from spark_pd.spark import session
 
     catalog = session.current_catalog(spark)
 
-    def watched(schedule: Schedule) -> Watched:
-        """Whose runs they are."""
-        return Watched(
+    def scheduled(schedule: Schedule) -> ScheduledSubject:
+        """The schedule with its subject."""
+        return ScheduledSubject(
             schedule,
             Subject(
                 environment=settings.environment,
@@ -129,10 +130,10 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
             ),
         )
 
-    channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
-    return Watch(
-        watched=tuple(watched(schedule) for schedule in schedules),
-        notifier=notifier_of(settings, channel, outbox),
+    channel, outbox, notifier = delivering_of(settings, spark)
+    return ScheduleWatch(
+        scheduled=tuple(scheduled(schedule) for schedule in schedules),
+        notifier=notifier,
         store=None if outbox is None else state_of(outbox, channel.address),
         grace=timedelta(seconds=settings.grace_late),
         severity=settings.severity_late,
@@ -142,7 +143,7 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
     )
 
 
-def _look(looking: Watch, runs: Sources) -> list[Seen]:
+def _look(looking: ScheduleWatch, runs: KnownRunsReader) -> list[ScheduleReport]:
     """Raises UsageError where the tables cannot be read."""
     from spark_pd.model.errors import SparkPdError
     from spark_pd.secrets.redaction import one_line
@@ -158,7 +159,7 @@ def _look(looking: Watch, runs: Sources) -> list[Seen]:
         ) from None
 
 
-def _serve(looking: Watch, runs: Sources, every: float, settings: Settings, as_json: bool) -> None:
+def _serve(looking: ScheduleWatch, runs: KnownRunsReader, every: float, settings: Settings, as_json: bool) -> None:
     """Look until somebody ends it. Raises UsageError where it failed a few times in a row."""
     over = threading.Event()
     # After the session is there: PySpark takes Ctrl-C for itself.
@@ -175,7 +176,7 @@ def _serve(looking: Watch, runs: Sources, every: float, settings: Settings, as_j
             click.echo(f"spark-pd watch: {error}", err=True)
         else:
             failed = 0
-            said = found if all_of_it or as_json else [each for each in found if each.told in ("told", "withheld", "not delivered")]
+            said = found if all_of_it or as_json else [each for each in found if each.reported in ("told", "withheld", "not delivered")]
             all_of_it = False
             _show(said, settings, as_json)
         over.wait(every)
@@ -184,11 +185,11 @@ def _serve(looking: Watch, runs: Sources, every: float, settings: Settings, as_j
 # ---- in words ----------------------------------------------------------------------------------------------------------------------
 
 
-def _is_bad(seen: Seen) -> bool:
-    return seen.finding.outcome == "firing" or seen.told == "not delivered"
+def _is_bad(seen: ScheduleReport) -> bool:
+    return seen.finding.outcome == "firing" or seen.reported == "not delivered"
 
 
-def _show(found: Sequence[Seen], settings: Settings, as_json: bool) -> None:
+def _show(found: Sequence[ScheduleReport], settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps({"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "schedules": [_fields(each) for each in found]})
@@ -198,31 +199,31 @@ def _show(found: Sequence[Seen], settings: Settings, as_json: bool) -> None:
         return
     rows = [("table", "expected", "due", "found", "said")]
     for each in found:
-        schedule, slot = each.watched.schedule, each.finding.slot
+        schedule, slot = each.scheduled.schedule, each.finding.slot
         due = "-" if slot is None else f"{schedule.local(slot):%Y-%m-%d %H:%M}"
-        rows.append((each.watched.subject.table, schedule.when, due, each.finding.what, each.told))
+        rows.append((each.scheduled.subject.table, schedule.when, due, each.finding.what, each.reported))
     wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, wide, strict=True)).rstrip())
     for each in found:
-        if each.finding.outcome != "good" or each.told not in ("told", "told before", "nobody"):
-            click.echo(f"{each.watched.subject.table}: {each.finding.reason}{f'; {each.why}' if each.why else ''}")
+        if each.finding.outcome != "good" or each.reported not in ("told", "told before", "nobody"):
+            click.echo(f"{each.scheduled.subject.table}: {each.finding.reason}{f'; {each.why}' if each.why else ''}")
     if not settings.enabled and any(each.finding.outcome == "firing" for each in found):
-        from spark_pd.runs.notifier_wiring import NOT_ENABLED
+        from spark_pd.runs.wiring import NOT_ENABLED
 
         click.echo(f"Nobody is told: {NOT_ENABLED}")
 
 
-def _fields(seen: Seen) -> dict[str, Any]:
+def _fields(seen: ScheduleReport) -> dict[str, Any]:
     finding = seen.finding
     return {
-        "subject": seen.watched.subject.prefix,
-        "schedule": str(seen.watched.schedule),
+        "subject": seen.scheduled.subject.prefix,
+        "schedule": str(seen.scheduled.schedule),
         "due": None if finding.slot is None else finding.slot.isoformat(),
         "found": finding.what,
         "outcome": finding.outcome,
         "reason": finding.reason,
         "run_id": finding.run.run_id if finding.run else None,
-        "said": seen.told,
+        "said": seen.reported,
         "why": seen.why,
     }

@@ -1,4 +1,4 @@
-"""Which monitors are installed in this process, and what all of them share of the JVM."""
+"""Which monitors are installed in this process. With the last one goes what all of them share in the JVM."""
 
 from __future__ import annotations
 

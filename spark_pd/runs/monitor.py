@@ -1,4 +1,4 @@
-"""The composition root: the parts of spark_pd put together for one session, and what users ask of it."""
+"""Monitor: spark_pd in one session. It puts the parts together, and makes the runs and watches that users ask for."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.alerting.attempts import attempt_of
 from spark_pd.checks.error_table.location import Place
-from spark_pd.delivery.notifier import Notifier
-from spark_pd.model import Subject, normalized_table
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.application_run import ApplicationRun
-from spark_pd.runs.channel_wiring import channel_of
-from spark_pd.runs.checker import Checker, kept_apart
 from spark_pd.runs.installed import installed
-from spark_pd.runs.notifier_wiring import notifier_of, outbox_of
+from spark_pd.runs.reporting import RunNotifier
 from spark_pd.runs.run import Run
-from spark_pd.runs.run_plan import RunPlan
-from spark_pd.runs.streaming import ForeachBatch, Watch
-from spark_pd.runs.streaming.foreach_batch import NOT_OVER_CONNECT, Target
-from spark_pd.runs.streaming.verdict_changes import Changes, Quiet
-from spark_pd.runs.wiring import guard_of, policy_of, records_of, streams_of
+from spark_pd.runs.run_checks import RunChecks, settings_of_run
+from spark_pd.runs.run_plan import RunPlan, RunRequest
+from spark_pd.runs.session_context import SessionContext
+from spark_pd.runs.streaming import ForeachBatch, Streams, Watch
+from spark_pd.runs.streaming.foreach_batch import NOT_OVER_CONNECT
+from spark_pd.runs.streaming.verdict_changes import ChangesNotifier
+from spark_pd.runs.wiring import delivering_of, guard_of, records_of, triggers_of
+from spark_pd.runs.write_target import WriteOptions
 from spark_pd.settings import Settings, load_settings, setting_names
 from spark_pd.spark.run_lifecycle import listening_of
 
@@ -42,12 +41,12 @@ def install(
     config_file: str | Path | None = None,
     lifecycle: bool | Literal["auto"] = "auto",
 ) -> Monitor:
-    """Put spark_pd into a session, the active one unless `spark` is given, and return its Monitor. No network.
+    """Install spark_pd in a session, the active one unless `spark` is given, and return its Monitor. No network.
 
-    `config` has `user_config` constants or "spark.pd.*" names for keys; it is stronger than the Spark configuration, the environment and
-    the YAML file. `lifecycle` is the Spark listener: `auto` does without it where it cannot be had, True raises UsageError then, False
-    wants none. Called again for one session, the new monitor takes the place of the old. Raises SettingsError with every mistake,
-    UsageError where there is no session.
+    The keys of `config` are `user_config` constants or "spark.pd.*" names; it is stronger than the Spark configuration, the environment
+    and the YAML file. `lifecycle` is the Spark listener: with `auto` the monitor does without it where it is not available, True raises
+    UsageError there, False switches it off. A second call for the same session replaces its monitor. Raises SettingsError with every
+    mistake, UsageError where there is no session.
     """
     from spark_pd.spark import session
 
@@ -61,37 +60,30 @@ def install(
 
 
 class Monitor:
-    """spark_pd in one session. Make runs with `run` or `with_expectations`; each has a plan of its own and shares no state with another."""
+    """spark_pd in one session. Make runs with `run`, `with_expectations` or `foreach_batch`; no run shares state with another."""
 
     def __init__(self, spark: Any, settings: Settings, lifecycle: bool | Literal["auto"] = "auto") -> None:
         from spark_pd.checks.counting import method_of
+        from spark_pd.delivery.state import place_of
         from spark_pd.spark import session
         from spark_pd.spark.platform import platform_of
 
+        platform = platform_of(spark)
         self._spark = spark
-        self._settings = settings
-        self._policy = policy_of(settings)
-        self._application = session.application_name(spark)
-        self._application_id = session.application_id(spark)
-        self._platform = platform_of(spark)
-        self._attempt = attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=self._platform.attempt)
-        channel, outbox = channel_of(settings, spark=spark, retry_throttled=not settings.rate), outbox_of(settings)
-        self._notifier = notifier_of(settings, channel, outbox)
+        self._context = SessionContext(
+            settings=settings,
+            triggers=triggers_of(settings),
+            application=session.application_name(spark),
+            application_id=session.application_id(spark),
+            links=platform.links,
+            platform=platform.facts,
+            attempt=attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=platform.attempt),
+        )
+        channel, outbox, self._notifier = delivering_of(settings, spark)
         self._records = records_of(spark, settings, channel, outbox)
-        self._streams = streams_of(
-            spark,
-            settings,
-            channel,
-            outbox,
-            policy=self._policy,
-            notifier=self._notifier,
-            application=self._application,
-            application_id=self._application_id,
-            links=self._platform.links,
-        )
-        self._guard = guard_of(
-            settings, channel, outbox, application=self._application, application_id=self._application_id, attempt=self._attempt
-        )
+        folder = None if outbox is None else outbox.folder
+        self._streams = Streams(spark, self._context, self._notifier, outbox=folder, place=lambda: place_of(channel.address()))
+        self._guard = guard_of(self._context, channel, outbox)
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting
         """How this session counts: operator, observation or two_pass."""
@@ -100,13 +92,13 @@ class Monitor:
     @property
     def settings(self) -> Settings:
         """The settings in force. They never show a key."""
-        return self._settings
+        return self._context.settings
 
     def __reduce__(self) -> str:
         raise UsageError("a Monitor stays in the driver: it cannot be pickled, so do not use one inside a user-defined function")
 
     def __repr__(self) -> str:
-        return f"Monitor({self._application!r}, counting={self.counting!r}, enabled={self._settings.enabled})"
+        return f"Monitor({self._context.application!r}, counting={self.counting!r}, enabled={self.settings.enabled})"
 
     def run(
         self,
@@ -121,71 +113,29 @@ class Monitor:
         """One guarded execution for `table`: a context manager. Nothing happens before its block is entered.
 
         `rules`: a list, a DataFrame, a file or a table's name. `scope` (a backfill's date, a region) and `job` give the run incidents of
-        its own; `previous_name` closes those of a renamed table. Raises UsageError for a table that is no name, for one that is its own
+        its own; `previous_name` closes those of a renamed table. Raises UsageError for a table without a name, for one that is its own
         error table or the stats table, or after uninstall.
         """
-        return self._run(table, self._notifier, rules, product_id, scope, job, previous_name)
+        return self._run(
+            RunRequest(table=table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name), self._notifier
+        )
 
-    def _run(
-        self,
-        table: str,
-        notifier: Notifier | Quiet,
-        rules: Any,
-        product_id: str | None,
-        scope: str | None,
-        job: str | None,
-        previous_name: str | None = None,
-    ) -> Run:
+    def _run(self, request: RunRequest, notifier: RunNotifier) -> Run:
         from spark_pd.spark import session
 
         self._must_be_installed()
+        table = request.table
         if not isinstance(table, str) or not table.replace("`", "").strip():
             raise UsageError(f"monitor.run takes the name of the table that is written, not {table!r}")
-        catalog = session.current_catalog(self._spark)
-        product = product_id if product_id is not None else self._settings.product_id
-
-        def subject(name: str) -> Subject:
-            return Subject(
-                environment=self._settings.environment, product_id=product, table=normalized_table(name, catalog), scope=scope, job=job
-            )
-
-        this, former = subject(table), None if previous_name is None else subject(previous_name)
-        return self._run_of(Run, kept_apart(self._spark, self._settings, table), notifier, table, this, former, rules, product)
+        plan = RunPlan.of(request, self._context, session.current_catalog(self._spark))
+        return self._make(Run, plan, settings_of_run(self._spark, self.settings, table), notifier)
 
     def application(self, name: str) -> ApplicationRun:
         """The run that is the application itself, of that name; a context manager around all that it does."""
-        product = self._settings.product_id
-        subject = Subject(environment=self._settings.environment, product_id=product, table=name)
-        return self._run_of(ApplicationRun, self._settings, self._notifier, name, subject, None, None, product)
+        return self._make(ApplicationRun, RunPlan.of_application(self._context, name), self.settings, self._notifier)
 
-    def _run_of(
-        self,
-        kind: type[R],
-        settings: Settings,
-        notifier: Notifier | Quiet,
-        table: str,
-        this: Subject,
-        former: Subject | None,
-        rules: Any,
-        product: str | None,
-    ) -> R:
-        plan = RunPlan(
-            table=table,
-            subject=this,
-            previous=None if former == this else former,
-            rules=rules,
-            policy=self._policy,
-            exceptions=settings.exceptions,
-            deadline=settings.deadline,
-            strict=settings.strict,
-            application=self._application,
-            application_id=self._application_id,
-            job_metadata=settings.job_metadata,
-            links=self._platform.links,
-            attempt=self._attempt,
-            platform=self._platform.facts,
-        )
-        checker = Checker(self._spark, settings, product, table, self._streams)
+    def _make(self, kind: type[R], plan: RunPlan, settings: Settings, notifier: RunNotifier) -> R:
+        checker = RunChecks(self._spark, settings, plan, self._streams)
         records = self._records if settings.stats_table is not None else None
         return kind(plan, checker=checker, notifier=notifier, guard=self._guard, records=records, listening=self._listening)
 
@@ -194,9 +144,9 @@ class Monitor:
             raise UsageError("this monitor was uninstalled; call spark_pd.install(spark) for a new one")
 
     def watch(self, query: StreamingQuery) -> Watch:
-        """Watch a streaming query: judge the batches of what `run.check` gave, and tell of the exception that ends it.
+        """Watch a streaming query: judge the batches of what `run.check` returned, and report the exception that ends it.
 
-        It may be called at any time after the query's start, and again after each restart. Raises UsageError for what is no query.
+        You may call it at any time after the query's start; call it again after each restart. Raises UsageError for what is no query.
         """
         self._must_be_installed()
         return self._streams.watch(query)
@@ -217,23 +167,24 @@ class Monitor:
     ) -> ForeachBatch:
         """A function for `writeStream.foreachBatch` in which each micro-batch is a run: a `fail` rule stops the stream, unwritten.
 
-        What stays of a batch is appended to `table`, or given to `write(df, batch_id)`. After a failure Spark gives the same batch again,
-        with the same id: a `write` that is to write it once has to go by that. Raises UsageError over Spark Connect.
+        The rows that stay are appended to `table`, or passed to `write(df, batch_id)`. After a failure Spark repeats the batch with the
+        same id: a `write` that must write it only once has to compare the ids. Raises UsageError over Spark Connect.
         """
         from spark_pd.spark import session
 
         self._must_be_installed()
         if session.is_connect(self._spark):
             raise UsageError(NOT_OVER_CONNECT)
-        quiet, target = Quiet(self._notifier, Changes()), Target(mode=mode, format=format, partition_by=partition_by, options=options)
+        request = RunRequest(table=table, rules=rules, product_id=product_id, scope=scope, job=job)
+        notifier, how = ChangesNotifier(self._notifier), WriteOptions(mode=mode, format=format, partition_by=partition_by, options=options)
 
         def make() -> Run:
             """The run of one batch."""
-            run = self._run(table, quiet, rules, product_id, scope, job)
+            run = self._run(request, notifier)
             run.target = Place(table, format) if write is None else None  # a rule may stop the run before it writes
             return run
 
-        return ForeachBatch(table, make, target, write)
+        return ForeachBatch(table, make, how, write)
 
     def with_expectations(
         self,
@@ -250,16 +201,18 @@ class Monitor:
         previous_name: str | None = None,
     ) -> Callable[[Callable[P, DataFrame]], Callable[P, Run]]:
         """Decorate a function that returns a DataFrame: calling it checks the rows, writes them to `table`, and returns the Run."""
+        request = RunRequest(table=table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
+        how = WriteOptions(mode=mode, format=format, partition_by=partition_by, options=options)
 
         def decorate(function: Callable[P, DataFrame]) -> Callable[P, Run]:
             """The function, guarded."""
 
             @functools.wraps(function)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Run:
-                run = self.run(table, rules=rules, product_id=product_id, scope=scope, job=job, previous_name=previous_name)
+                run = self._run(request, self._notifier)
                 run.target = Place(table, format)  # a rule may stop the run before it writes
                 with run:
-                    run.write(run.check(function(*args, **kwargs)), mode=mode, format=format, partition_by=partition_by, options=options)
+                    run.write_with(run.check(function(*args, **kwargs)), how)
                 return run
 
             return guarded
@@ -267,7 +220,7 @@ class Monitor:
         return decorate
 
     def uninstall(self) -> None:
-        """Take spark_pd out of the session. An open run ends as it would have; new ones are refused. No query is watched."""
+        """Take spark_pd out of the session. An open run ends as usual; new runs are refused. No query is watched any more."""
         self._uninstalled = True
         self._streams.close()
         installed.take(self)

@@ -1,4 +1,4 @@
-"""A clock for open runs: tells of one that takes longer than it may while it does. One daemon thread for all runs of this process."""
+"""A clock for open runs: it reports a run that takes too long while it is running. One daemon thread for all runs of this process."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from queue import Empty, SimpleQueue
 logger = logging.getLogger("spark_pd.lifecycle")
 
 PATIENCE = 2.0
-"""Seconds that a run's end waits for a telling that is under way. PagerDuty is asked in another thread; this one may ask the state."""
+"""Seconds that a run's end waits for a report in progress. The report may read the incident state; another thread sends."""
 
 
 class Overrun:
-    """One run's limit. `tell` is called at most once, in the clock's thread, and never once `end` has returned.
+    """One run's time limit. `report` is called at most once, in the clock's thread, and never after `end` has returned.
 
-    It is given a function to call right before it tells: where that is False, the run has ended meanwhile, and nothing is to be told. What
-    it returns is what was said.
+    Its argument is a function that it calls right before it reports: where that returns False, the run has ended meanwhile, and nothing is
+    reported. It returns what it reported.
     """
 
-    def __init__(self, limit: float | None, tell: Callable[[Callable[[], bool]], str | None]) -> None:
+    def __init__(self, limit: float | None, report: Callable[[Callable[[], bool]], str | None]) -> None:
         self.limit = limit
-        """Seconds; None: there is nothing to watch."""
-        self._tell = tell
-        self._lock = threading.Lock()  # held while it is told
+        """Seconds; None: there is no limit."""
+        self._report = report
+        self._lock = threading.Lock()  # locked while it is reported
         self._watched = self._over = False
-        self._said: str | None = None
+        self._reported: str | None = None
 
     def begin(self, elapsed: float) -> None:
-        """Watch from now on; the run has taken `elapsed` seconds already. Never raises."""
+        """Start the clock; the run has taken `elapsed` seconds already. Never raises."""
         if self.limit is not None and not self._over:
             self._watched = True
             _clock.watch(self, time.monotonic() + max(0.0, self.limit - elapsed))
 
     def end(self) -> str | None:
-        """The run has ended. What was said of it; None where nothing was.
+        """The run has ended. Returns what was reported; None where nothing was.
 
-        Where a telling is stuck, it is not waited for: what the run's end tells then is about the same incident.
+        It does not wait long for a report in progress: what the run's end reports is about the same incident.
         """
         if self.limit is None:
             return None
         if self._watched:
             _clock.forget(self)
-        held = self._lock.acquire(timeout=PATIENCE)
+        locked = self._lock.acquire(timeout=PATIENCE)
         self._over = True
-        if held:
+        if locked:
             self._lock.release()
-        return self._said
+        return self._reported
 
     def ring(self) -> None:
         """The limit is reached."""
@@ -59,13 +59,13 @@ class Overrun:
             if self._over:
                 return
             try:
-                self._said = self._tell(lambda: not self._over)
+                self._reported = self._report(lambda: not self._over)
             except Exception as error:
-                logger.warning("it could not be told that a run takes longer than %g s: %s", self.limit, type(error).__name__)
+                logger.warning("a run takes longer than %g s, and that could not be reported: %s", self.limit, type(error).__name__)
 
 
 class Clock:
-    """Rings for what it watches. Its thread is there only while there is something to watch."""
+    """Calls `ring` of what it watches. Its thread runs only while there is something to watch."""
 
     def __init__(self) -> None:
         self._begin()
@@ -79,7 +79,7 @@ class Clock:
         self._orders: SimpleQueue[tuple[Overrun, float | None]] = SimpleQueue()
 
     def watch(self, one: Overrun, due: float) -> None:
-        """Ring for it at that time, of time.monotonic's clock."""
+        """Call its `ring` at that time, of time.monotonic's clock."""
         self._orders.put((one, due))
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -88,7 +88,7 @@ class Clock:
                     self._thread.start()
 
     def forget(self, one: Overrun) -> None:
-        """Do not ring for it any more. It takes no lock: who calls may have interrupted somebody who has it."""
+        """Do not call its `ring` any more. It takes no lock: a signal handler may have interrupted the owner of the lock."""
         self._orders.put((one, None))
 
     def _run(self, orders: SimpleQueue[tuple[Overrun, float | None]]) -> None:

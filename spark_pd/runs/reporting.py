@@ -1,39 +1,54 @@
-"""What a run tells: its decisions, the verdicts that it hands to the notifier, and what became of their alerts."""
+"""What a run reports: its decisions, the verdicts that it submits to the notifier, and what became of their alerts."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from spark_pd.alerting.alerts import alert_while_running, alerts_at_end, alerts_at_start
 from spark_pd.alerting.facts import RunFacts
 from spark_pd.alerting.lifecycle_triggers import OVERRUN, duration
 from spark_pd.alerting.policy import Verdict, verdicts_at_end, verdicts_at_start
 from spark_pd.alerting.triggers import decide
-from spark_pd.model import Alert, Decision, Delivery
+from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.model.errors import DeliveryError
+from spark_pd.model.incident_state import StateStore
 from spark_pd.runs.run_plan import RunPlan
 
 if TYPE_CHECKING:
-    from spark_pd.delivery.notifier import Notification, Notifier
+    from spark_pd.delivery.notifier import Notification
     from spark_pd.history.state_table import RunState
-    from spark_pd.runs.streaming.verdict_changes import Quiet
+
+
+class RunNotifier(Protocol):
+    """What verdicts are submitted to: the notifier, or for the batches of a stream one that lets only changes through."""
+
+    def remembering(self, store: StateStore) -> RunNotifier:
+        """The same with another store."""
+
+    def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
+        """The place in the order of runs of one that starts at this time."""
+
+    def submit(self, verdicts: Sequence[Verdict], *, seconds: float) -> Notification:
+        """Send what the policy lets through."""
 
 
 class Reporter:
-    """One run's. The run's own thread tells of its beginning and end; the clock's thread may tell that it takes too long meanwhile.
+    """Reports for one run. The run's own thread reports its start and end; the overrun clock's thread may report an overrun meanwhile.
 
-    state: what the run remembers in a table; None where there is none, and the notifier has whatever is remembered.
+    state: the incident state of the run's table, where that is kept in a table; None where it is not, and the notifier has its own store.
     """
 
-    def __init__(self, plan: RunPlan, notifier: Notifier | Quiet, state: RunState | None, started_at: datetime) -> None:
+    def __init__(self, plan: RunPlan, notifier: RunNotifier, state: RunState | None, started_at: datetime) -> None:
         self._plan = plan
+        self._triggers = plan.context.triggers
+        self._deadline = plan.context.settings.deadline
         self._state = state
         self._notifier = notifier if state is None else notifier.remembering(state)
         self._started_at = started_at
-        self._order = functools.cache(lambda: self._notifier.begin(plan.subject, plan.policy.on, self._started_at))
+        self._order = functools.cache(lambda: self._notifier.begin(plan.subject, self._triggers.on, self._started_at))
         self._notifications: list[Notification] = []
         self.decisions: tuple[Decision, ...] = ()
         self.alerts: tuple[Alert, ...] = ()
@@ -45,41 +60,41 @@ class Reporter:
         if self._state is None:
             self._order()  # a state in a table is read in the background, as it is now
 
-    def dead(self, alerts: Sequence[Alert]) -> None:
-        """Tell of runs of this subject that died before they had a verdict."""
+    def dead_runs(self, alerts: Sequence[Alert]) -> None:
+        """Report the runs of this subject whose process died before they had a verdict."""
         subject, order = self._plan.subject, self._order()
         self._submit([Verdict(subject=subject, trigger=a.trigger, outcome="firing", alert=a, started_at=order) for a in alerts])
 
     def start(self, facts: RunFacts) -> None:
-        """Tell that the run is under way."""
-        alerts = alerts_at_start(facts, self._plan.policy)
+        """Report that the run has started."""
+        alerts = alerts_at_start(facts, self._triggers)
         if alerts:
             self._submit(verdicts_at_start(facts, alerts, self._order()))
 
-    def overrun(self, facts: RunFacts, goes_on: Callable[[], bool]) -> str | None:
-        """Tell, without asking Spark, that the run takes too long; what was said of it, and None where it does not go on any more."""
-        alert, order = alert_while_running(facts, self._plan.policy), self._order()
-        if not goes_on():
+    def overrun(self, facts: RunFacts, is_running: Callable[[], bool]) -> str | None:
+        """Report, without a call to Spark, that the run takes too long. Returns what was reported; None where the run has ended."""
+        alert, order = alert_while_running(facts, self._triggers), self._order()
+        if not is_running():
             return None
         notifier = self._notifier if self._state is None else self._notifier.remembering(self._state.as_it_began())
-        notification = self._keep(notifier.submit(verdicts_at_start(facts, [alert], order), seconds=self._plan.deadline))
+        notification = self._keep(notifier.submit(verdicts_at_start(facts, [alert], order), seconds=self._deadline))
         after = f"after {duration((facts.ended_at - facts.started_at).total_seconds())}"
         return notification.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
 
     def end(self, facts: RunFacts) -> None:
-        """Settle the decisions, and tell what follows from them."""
-        self.decisions = decide(facts, self._plan.policy)
-        alerts = alerts_at_end(facts, self._plan.policy, self.decisions)
-        self._submit(verdicts_at_end(facts, self._plan.policy, self.decisions, alerts, self._order()))
+        """Decide, and submit the verdicts that follow."""
+        self.decisions = decide(facts, self._triggers)
+        alerts = alerts_at_end(facts, self._triggers, self.decisions)
+        self._submit(verdicts_at_end(facts, self._triggers, self.decisions, alerts, self._order()))
 
-    def settle(self) -> None:
-        """Wait for what is under way, at most until its deadline."""
+    def wait(self) -> None:
+        """Wait for the deliveries, at most until their deadline."""
         self.deliveries = tuple(delivery for notification in tuple(self._notifications) for delivery in notification.wait())
 
-    def insist(self) -> None:
-        """Raise DeliveryError where somebody was not told."""
+    def raise_undelivered(self) -> None:
+        """Raise DeliveryError where an alert was not delivered."""
         # With deadline 0 the outbox is where alerts are meant to go.
-        bad = ("failed", "dead", "queued") if self._plan.deadline else ("failed", "dead")
+        bad = ("failed", "dead", "queued") if self._deadline else ("failed", "dead")
         undelivered = [d for d in self.deliveries if d.status in bad]
         if undelivered:
             raise DeliveryError(
@@ -89,14 +104,14 @@ class Reporter:
 
     @property
     def reported_failure(self) -> bool:
-        """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
-        told = any(d.alert.trigger == "failure" and d.alert.state == "firing" and d.status in ("sent", "queued") for d in self.deliveries)
+        """Whether the run's failure was reported: its alert was sent or is queued, or an earlier run's incident is still open."""
+        sent = any(d.alert.trigger == "failure" and d.alert.state == "firing" and d.status in ("sent", "queued") for d in self.deliveries)
         key = self._plan.subject.dedup_key("failure")
-        return told or any(key in notification.standing for notification in tuple(self._notifications))
+        return sent or any(key in notification.standing for notification in tuple(self._notifications))
 
     def _submit(self, verdicts: Sequence[Verdict]) -> None:
         if verdicts:
-            notification = self._keep(self._notifier.submit(verdicts, seconds=self._plan.deadline))
+            notification = self._keep(self._notifier.submit(verdicts, seconds=self._deadline))
             self.decisions = notification.noted(self.decisions)
 
     def _keep(self, notification: Notification) -> Notification:

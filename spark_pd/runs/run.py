@@ -1,4 +1,7 @@
-"""The block of a run: what it checks and writes, and the one moment in which the run has its verdict, however the block ends."""
+"""Run: the block in which a table is checked and written, and the one verdict that it gets however the block ends.
+
+enter -> check -> write -> judge -> decide -> notify -> record
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,21 @@ from spark_pd.history.stats_row import Ended
 from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats, RunStatus
 from spark_pd.model.errors import RuleFailed, UsageError
 from spark_pd.model.lifecycle import Lifecycle, unseen
-from spark_pd.runs.crash import TERMINATED, Guard, status_of
+from spark_pd.runs.crash import TERMINATED, Guard, open_runs
 from spark_pd.runs.overrun_clock import Overrun
-from spark_pd.runs.reporting import Reporter
+from spark_pd.runs.reporting import Reporter, RunNotifier
 from spark_pd.runs.run_plan import RunPlan
-from spark_pd.runs.run_result import judged, stats_of, stopped_by
-from spark_pd.runs.writing import write
+from spark_pd.runs.run_result import judged, stats_of, status_of, stopped_by
+from spark_pd.runs.write_target import WriteOptions, write_target
+from spark_pd.secrets.redaction import describe
 from spark_pd.spark.run_lifecycle import Listening
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_pd.checks.checked import Checked, Found
-    from spark_pd.delivery.notifier import Notifier
     from spark_pd.history.run_record import Records, RunRecord
     from spark_pd.runs.streaming.stream_check import StreamCheck
-    from spark_pd.runs.streaming.verdict_changes import Quiet
 
 _log = logging.getLogger("spark_pd.run")
 
@@ -49,7 +51,7 @@ class Run:
         plan: RunPlan,
         *,
         checker: Any,
-        notifier: Notifier | Quiet,
+        notifier: RunNotifier,
         guard: Guard | None = None,
         records: Records | None = None,
         listening: Listening | None = None,
@@ -62,17 +64,18 @@ class Run:
         self._guard = guard or Guard()
         self._lifecycle = (listening or Listening(why_not="there is no Spark listener")).of_run(self.run_id)
         self._process = os.getpid()
-        self._unjudged = threading.Lock()  # taken once and for good, by whoever gives the verdict
+        self._unjudged = threading.Lock()  # acquired once and never released, by the thread that gives the verdict
         self._state: Literal["new", "open", "judged", "ended"] = "new"
         self._checked: Checked | None = None
         self._stream: StreamCheck | None = None
         self._rules: tuple[Rule, ...] = ()
         self._written = False
         self.target: Place | None = None
-        """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
+        """Where the checked rows are written, as far as that is known; None where the user's own code writes them."""
         self._started_at = self._ended_at = _now()
         self._reporter = Reporter(plan, notifier, None if self._record is None else self._record.state, self._started_at)
-        self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._report_overrun)
+        triggers = plan.context.triggers
+        self._overrun = Overrun(triggers.limit.get(OVERRUN) if triggers.on.get(OVERRUN) else None, self._report_overrun)
         self._reported_overrun: str | None = None
         self.stats: RunStats | None = None
         self.error_table: ErrorTable | None = None
@@ -87,7 +90,7 @@ class Run:
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """What the run had to tell, sent or withheld, in that order."""
+        """The run's alerts, sent or withheld, in order."""
         return self._reporter.alerts
 
     @property
@@ -102,13 +105,13 @@ class Run:
 
     @property
     def reported_failure(self) -> bool:
-        """Whether somebody was told that the run failed: its incident went out or waits in the outbox, or is open since an earlier run."""
+        """Whether the run's failure was reported: its alert was sent or is queued, or an earlier run's incident is still open."""
         return self._reporter.reported_failure
 
     def __repr__(self) -> str:
         return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"
 
-    # ---- the block -------------------------------------------------------------------------------------------------------------
+    # ---- enter -----------------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Run:
         if self._state != "new":
@@ -120,23 +123,25 @@ class Run:
             self._record.begin()
         self._reporter.begin(self._started_at)
         self._process = os.getpid()
-        with self._guard.held():
-            self._guard.opened(self, self._plan.subject, self._started_at, self._reporter.dead)
+        with open_runs.sigterm.delayed():
+            self._guard.opened(self, self._plan.subject, self._started_at, self._reporter.dead_runs)
         try:
             self._rules = self._checker.load(self._plan.rules)
         except BaseException as error:
-            # A block that was not entered has no exit, and a job that cannot read its rules has failed like any other.
+            # Python does not call __exit__ where __enter__ raises, and a job that cannot read its rules has failed like any other.
             self.__exit__(type(error), error, error.__traceback__)
             raise
-        with self._guard.held():
+        with open_runs.sigterm.delayed():
             self._reporter.start(self._facts("passed", None, None, ()))
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
 
+    # ---- check -----------------------------------------------------------------------------------------------------------------
+
     def check(self, df: DataFrame) -> DataFrame:
         """The rows of `df` that no `drop` rule drops, lazily; their counts are taken from what is written of it.
 
-        `fail` rules are settled here, by a pass over the input: where one fails, the incident goes out and RuleFailed is raised before
+        `fail` rules are evaluated here, by a pass over the input: where one fails, the incident goes out and RuleFailed is raised before
         anything is written. Raises RulesError for rules that Spark does not accept over these columns, UsageError for a second check.
 
         Of a streaming DataFrame the rows are counted in each micro-batch, and `monitor.watch` of its query judges them. Raises UsageError
@@ -146,22 +151,28 @@ class Run:
         if self._checked is not None or self._stream is not None:
             raise UsageError(f"the run of {self.table} has checked a DataFrame already; make one run for each table that is written")
         if getattr(df, "isStreaming", False) is True:
-            self._stream = self._checker.check_stream(df, self._rules, self._plan.subject, self._plan.rules_source)
+            self._stream = self._checker.check_stream(df, self._rules)
             stream: DataFrame = self._stream.df
             return stream
         self._checked = checked = self._checker.check(df, self._rules)
         if checked.failed:
             failure = RuleFailed(stopped_by(self.table, checked.failed), checked.failed)
-            with self._guard.held():
+            with open_runs.sigterm.delayed():
                 if self._unjudged.acquire(blocking=False):
                     self._judge("failed", failure)
-                self.settle()
+                self.wait_for_deliveries()
                 self._guard.closed(self)
             self._write_error_table()
-            self._write_down()
+            self._record_end()
             raise failure
         result: DataFrame = checked.df
         return result
+
+    def _must_be_open(self, what: str) -> None:
+        if self._state != "open":
+            raise UsageError(f"run.{what} is for inside the block: with monitor.run({self.table!r}, ...) as run: run.{what}(...)")
+
+    # ---- write -----------------------------------------------------------------------------------------------------------------
 
     def write(
         self,
@@ -173,41 +184,46 @@ class Run:
         partition_by: str | Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write what `check` gave, or what was made from it, to the run's table or another: a name is a table's, a path a folder's."""
+        """Write what `check` returned, or what you made of it, to the run's table or another: a name is a table's, a path a folder's."""
+        self.write_with(df, WriteOptions(mode=mode, format=format, partition_by=partition_by, options=options), table)
+
+    def write_with(self, df: DataFrame, how: WriteOptions, table: str | Path | None = None) -> None:
+        """As `write`, with its options as one value."""
         self._must_be_open("write")
-        target = self._plan.table if table is None else table
-        place = write(df, target, mode=mode, format=format, partition_by=partition_by, options=options)
+        place = write_target(df, self._plan.table if table is None else table, how)
         self._written = True
         self.target = self.target or place
+
+    # ---- the end of the block --------------------------------------------------------------------------------------------------
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._state == "ended" or self._process != os.getpid():
             return  # a forked child's copy is not the run
         stopped = self._state == "judged"
-        with self._guard.held():
+        with open_runs.sigterm.delayed():
             late = self._end(error)
         try:
-            if not stopped and not isinstance(error, KeyboardInterrupt) and not self._guard.terminated(error):
+            if not stopped and not isinstance(error, KeyboardInterrupt) and not open_runs.sigterm.raised(error):
                 self._write_error_table()
         finally:
             self._lifecycle.end()
             if self._checked is not None:
                 self._checked.close()
-        self._write_down()
+        self._record_end()
         if error is None and late is not None:
             raise late
-        if error is None and self._plan.strict:
-            self._reporter.insist()
+        if error is None and self._plan.context.settings.strict:
+            self._reporter.raise_undelivered()
 
     def _end(self, error: BaseException | None) -> RuleFailed | None:
         try:
             late: RuleFailed | None = None
             if self._unjudged.acquire(blocking=False):
-                late = self._judge("errored" if self._guard.terminated(error) else status_of(error), error)
-            self.settle()
+                late = self._judge("errored" if open_runs.sigterm.raised(error) else status_of(error), error)
+            self.wait_for_deliveries()
             return late
         except Exception as ours:
-            # the user's job comes first: nothing of ours may change its outcome
+            # the user's job comes first: an error of spark_pd must not change its outcome
             _log.warning(
                 "the run of %s could not be reported: %s", self.table, type(ours).__name__, exc_info=_log.isEnabledFor(logging.DEBUG)
             )
@@ -218,13 +234,13 @@ class Run:
 
     @property
     def patience(self) -> float:
-        """Seconds that telling the verdict may take."""
-        return self._plan.deadline
+        """Seconds that the delivery of its alerts may take."""
+        return self._plan.context.settings.deadline
 
     def conclude(self, status: RunStatus, why: str) -> bool:
-        """Give the run its verdict from outside its block, without asking Spark for counts: there may be nobody to answer.
+        """Give the run its verdict from outside its block, without asking Spark for counts: Spark may no longer answer.
 
-        Its alerts are in the outbox then, and `settle` waits for them. False where it has a verdict already.
+        Its alerts are in the outbox then, and `wait_for_deliveries` waits for them. False where it has a verdict already.
         """
         if not self._unjudged.acquire(blocking=False):
             return False
@@ -235,17 +251,13 @@ class Run:
         if self._checked is not None:
             self.stats = self._counted(self._checked, self._checked.unknown(why), status)
         self._ended_at = _now()
-        self._decide(replace(self._facts(status, why, why, ()), lifecycle=unseen(why)))
+        self._decide_and_notify(replace(self._facts(status, why, why, ()), lifecycle=unseen(why)))
         return True
 
-    def _must_be_open(self, what: str) -> None:
-        if self._state != "open":
-            raise UsageError(f"run.{what} is for inside the block: with monitor.run({self.table!r}, ...) as run: run.{what}(...)")
-
-    # ---- the verdict -----------------------------------------------------------------------------------------------------------
+    # ---- judge -----------------------------------------------------------------------------------------------------------------
 
     def _judge(self, status: RunStatus, error: BaseException | None) -> RuleFailed | None:
-        """Settle stats, decisions and alerts, once. Returns the failure of a `fail` rule that came to light only in the write."""
+        """Find stats, decisions and alerts, once for each run. Returns the failure of a `fail` rule that only the write showed."""
         self._state = "judged"
         self._reported_overrun = self._overrun.end()
         found = None if self._checked is None else self._checked.found(written=self._written)
@@ -258,31 +270,21 @@ class Run:
         if self._stream is not None and status == "passed" and not self._stream.watched:
             _log.warning("%s: run.check was given a stream that nobody watches: call monitor.watch(query) with its query", self.table)
         self._ended_at = _now()
-        failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
-        if error is not None and self._guard.terminated(error):
-            failure = f"{TERMINATED}, whose handler raised {failure}"
+        failure = self._described(error, status)
         self.lifecycle, without = self._lifecycle.told()
         facts = replace(self._facts(status, end.unknown, failure, end.failed), lifecycle=self.lifecycle, no_lifecycle=without)
-        self._decide(facts)
+        self._decide_and_notify(facts)
         if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
             self._guard.failed(error)
         self._ended = Ended(facts=facts, table_name=self.table, failure_class=None if failure is None else type(error).__qualname__)
         return end.late
 
-    def _write_down(self) -> None:
-        """Append the run's row, once its alerts were told. SIGTERM does not wait for it."""
-        if self._record is not None and self._ended is not None:
-            self._record.end(replace(self._ended, decisions=self.decisions, deliveries=self.deliveries))
-
-    def _decide(self, facts: RunFacts) -> None:
-        """Settle decisions and alerts."""
-        if self._record is not None:
-            facts = replace(facts, history=self._record.history())
-        self._reporter.end(facts)
-        self._guard.told(self, facts.status)
-        # After the alerts: a process that is to die may not get this far.
-        for decision in self.decisions:
-            _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
+    def _described(self, error: BaseException | None, status: RunStatus) -> str | None:
+        """What of the exception may leave the cluster; None where the run did not fail by one."""
+        if error is None or status == "cancelled":
+            return None
+        failure = describe(error, self._plan.context.settings.exceptions)
+        return f"{TERMINATED}, whose handler raised {failure}" if open_runs.sigterm.raised(error) else failure
 
     def _counted(self, checked: Checked, found: Found, status: RunStatus) -> RunStats:
         self._ended_at = _now()
@@ -300,12 +302,33 @@ class Run:
             rules=self._rules,
             ended_at=self._ended_at,
             reported_overrun=self._reported_overrun,
-            streamed=self._stream is not None,
+            judged_elsewhere=self._stream is not None,
             unchecked="the run checked nothing" if self._stream is None else "the run checked a stream: monitor.watch judges its batches",
         )
 
+    # ---- decide, notify --------------------------------------------------------------------------------------------------------
+
+    def _decide_and_notify(self, facts: RunFacts) -> None:
+        if self._record is not None:
+            facts = replace(facts, history=self._record.history())
+        self._reporter.end(facts)
+        self._guard.reported(self, facts.status)
+        # After the alerts: a process that is being terminated may not get this far.
+        for decision in self.decisions:
+            _log.info("%s: %s is %s: %s", self.table, decision.trigger, decision.outcome, decision.reason)
+
+    def _report_overrun(self, is_running: Callable[[], bool]) -> str | None:
+        """Report, in the clock's thread, that the run takes too long; returns what was reported."""
+        return self._reporter.overrun(replace(self._facts("unknown", None, None, ()), ended_at=_now()), is_running)
+
+    def wait_for_deliveries(self) -> None:
+        """Wait for the deliveries, at most until their deadline. Two threads may: the block's, and one that ends the run from outside."""
+        self._reporter.wait()
+
+    # ---- record ----------------------------------------------------------------------------------------------------------------
+
     def _write_error_table(self) -> None:
-        """Write the rows that failed. After the alerts: it may take a while, and somebody may have to get up."""
+        """Write the rows that failed. After the alerts, since it may take a while."""
         if self._checked is None:
             return
         try:
@@ -313,13 +336,10 @@ class Run:
         except Exception as ours:
             _log.warning("the error table of %s could not be written: %s", self.table, type(ours).__name__)
 
-    def _report_overrun(self, goes_on: Callable[[], bool]) -> str | None:
-        """Tell, in the clock's thread, that the run takes too long; what was said of it."""
-        return self._reporter.overrun(replace(self._facts("unknown", None, None, ()), ended_at=_now()), goes_on)
-
-    def settle(self) -> None:
-        """Wait for what is under way, at most until its deadline. Two threads may: that of the block, and who ends it from outside."""
-        self._reporter.settle()
+    def _record_end(self) -> None:
+        """Append the run's row to the stats table, after its alerts. SIGTERM does not wait for it."""
+        if self._record is not None and self._ended is not None:
+            self._record.end(replace(self._ended, decisions=self.decisions, deliveries=self.deliveries))
 
 
 def _now() -> datetime:

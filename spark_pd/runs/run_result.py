@@ -1,7 +1,8 @@
-"""How a run ended: by what left its block, and by what was found of the rows that it wrote. Pure."""
+"""How a run ended: by what left its block, and by the counts of the rows that it wrote. Pure."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from spark_pd.checks.checked import Found
 
 
+def status_of(error: BaseException | None) -> RunStatus:
+    """The status by the exception that left the block. Where somebody stopped the run on purpose it is `cancelled`."""
+    if error is None:
+        return "passed"
+    if isinstance(error, SystemExit):
+        return "cancelled" if error.code in (None, 0) else "errored"
+    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)):
+        return "cancelled"
+    # dbutils.notebook.exit leaves by an exception of the runtime's own, which no package exports
+    if any(base.__name__ == "NotebookExit" for base in type(error).__mro__):
+        return "cancelled"
+    return "errored"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """How a run ended."""
@@ -28,11 +43,11 @@ class Judged:
     unknown: str | None = None
     """Why its counts are unknown; None where they are known, or nothing was checked."""
     late: RuleFailed | None = None
-    """The failure of a `fail` rule that came to light only in the write."""
+    """The failure of a `fail` rule that only the write showed."""
 
 
 def judged(table: str, status: RunStatus, error: BaseException | None, found: Found | None) -> Judged:
-    """A run of that table whose block ended so, and of whose rows that was found; None where nothing was checked."""
+    """How a run of this table ended. `found`: the counts of its rows; None where nothing was checked."""
     stopped = error.rules if isinstance(error, RuleFailed) and status == "failed" else ()
     if found is None:
         return Judged(status=status, error=error, failed=stopped)
@@ -49,7 +64,7 @@ def judged(table: str, status: RunStatus, error: BaseException | None, found: Fo
 def stats_of(
     found: Found, plan: RunPlan, *, run_id: str, times: tuple[datetime, datetime], status: RunStatus, counting: Counting
 ) -> RunStats:
-    """The run stats of what was found; `times` are those of the run's start and end."""
+    """The run stats of these counts; `times` are the run's start and end."""
     return RunStats(
         product_id=plan.subject.product_id,
         table_name=plan.table,
@@ -68,5 +83,5 @@ def stats_of(
 
 
 def stopped_by(table: str, failed: Sequence[RuleResult]) -> str:
-    """What RuleFailed says."""
+    """The message of RuleFailed."""
     return f"{table}: {len(failed)} rule{'s' if len(failed) > 1 else ''} with action fail failed: {named(failed)}"

@@ -20,8 +20,8 @@ A setting may come from five places. The first of these that has it decides:
 4. the YAML file that `config_file` or `spark.pd.config` names,
 5. the default.
 
-All mistakes are reported in one error, with the nearest known name for a misspelt one. `spark_pd.user_config` has a constant for each name. A name of
-spark-expectations that begins with `se.` is refused by spark-submit, so each is also read as `spark.se.*`.
+All mistakes are reported in one error, with the nearest known name for a misspelt one. `spark_pd.user_config` has a constant for each name.
+spark-submit refuses names of spark-expectations that begin with `se.`, so each is also read as `spark.se.*`.
 """
 
 

@@ -130,7 +130,7 @@ def test_the_first_look_judges_nothing_that_was_due_before_it(watch, pagerduty) 
         result = watch()
         assert result.exit_code == 0
         assert "not known" in result.output
-        assert "it is looked after from" in result.output
+        assert "it is watched from" in result.output
     assert sent(pagerduty) == []
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_told_its_own_failure_is_not_told_again(watch, pagerduty, sta
     stats.ended(DUE - MINUTE, status="errored", told=True)
     result = watch(*SINCE)
     assert result.exit_code == 0
-    assert "which its own incident tells" in result.output
+    assert "which has its own incident" in result.output
     assert sent(pagerduty) == []
 
 

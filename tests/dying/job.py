@@ -15,14 +15,12 @@ from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.runs.crash import Guard, Markers
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_plan import RunPlan
-from spark_pd.secrets.redaction import describe
+from spark_pd.runs.session_context import SessionContext
 from spark_pd.settings import Settings
 
 
 class Rules:
     """In place of rules and Spark: a run without a check needs neither."""
-
-    describe = staticmethod(describe)
 
     def load(self, source: Any) -> tuple[()]:
         return ()
@@ -52,22 +50,15 @@ def run_of(
     """A run as a monitor makes it."""
     outbox = Outbox(folder or Path(os.environ["JOB_OUTBOX"]))
     channel = channel_of_job()
-    settings = Settings()
+    settings = Settings(deadline=deadline, strict=strict)
     subject = Subject(environment="test", product_id=None, table=table, scope=scope)
-    plan = RunPlan(
-        table=table,
-        subject=subject,
-        previous=None,
-        rules=None,
-        policy=TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=100.0),
-        exceptions="scrubbed",
-        deadline=deadline,
-        strict=strict,
+    context = SessionContext(
+        settings=settings,
+        triggers=TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=100.0),
         application="nightly",
         application_id="app-1",
-        job_metadata=None,
-        links=(),
     )
+    plan = RunPlan(context=context, table=table, subject=subject)
     assert settings.severity["failure"] in SEVERITIES
     guard = Guard(
         watching=watching,

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Address, Subject
-from spark_pd.runs.crash.dead_runs import report_dead_runs
-from spark_pd.runs.crash.marker import Marker, decode, died, encode
-from spark_pd.runs.crash.markers_folder import MISSED, Markers, beat
-from spark_pd.runs.crash.process_identity import Process, lives, this_process
+from spark_pd.runs.crash.marker import Marker, death_alert, decode, encode
+from spark_pd.runs.crash.markers_folder import MISSED, Markers, touch_marker
+from spark_pd.runs.crash.process_identity import Process, is_alive, this_process
+from spark_pd.runs.crash.report_dead_runs import report_dead_runs
 from tests.dying.conftest import ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"
@@ -99,7 +99,7 @@ def test_a_marker_with_another_kind_of_field_is_refused(field: str, value: objec
 
 
 def test_the_alert_of_a_dead_run_is_that_of_its_failure() -> None:
-    alert = died(marker(), "its process died", at=datetime(2026, 11, 21, tzinfo=timezone.utc))
+    alert = death_alert(marker(), "its process died", at=datetime(2026, 11, 21, tzinfo=timezone.utc))
     assert (alert.trigger, alert.state, alert.severity, alert.dedup_key) == ("failure", "firing", "critical", ORDERS)
     assert alert.summary == "[test] orders failed: its process died"
     assert alert.details["run_id"] == "r1"
@@ -110,11 +110,11 @@ def test_the_alert_of_a_dead_run_is_that_of_its_failure() -> None:
 
 def test_this_process_lives_and_one_that_had_its_id_before_does_not() -> None:
     here = this_process()
-    assert lives(here, here=here) is True
+    assert is_alive(here, here=here) is True
     if here.start is not None:  # the system tells
-        assert lives(replace(here, start="1"), here=here) is False
-    assert lives(replace(here, pid=2**22 + 1), here=here) is False
-    assert lives(replace(here, place="other"), here=here) is None
+        assert is_alive(replace(here, start="1"), here=here) is False
+    assert is_alive(replace(here, pid=2**22 + 1), here=here) is False
+    assert is_alive(replace(here, place="other"), here=here) is None
 
 
 def test_a_zombie_is_dead() -> None:
@@ -122,12 +122,12 @@ def test_a_zombie_is_dead() -> None:
     from spark_pd.runs.crash.process_identity import _start_of
 
     seen = replace(this_process(), pid=process.pid, start=_start_of(process.pid))
-    assert lives(seen, here=this_process()) is True
+    assert is_alive(seen, here=this_process()) is True
     process.kill()
     until = time.monotonic() + 10
-    while lives(seen, here=this_process()) and time.monotonic() < until:
+    while is_alive(seen, here=this_process()) and time.monotonic() < until:
         time.sleep(0.01)
-    assert lives(seen, here=this_process()) is False
+    assert is_alive(seen, here=this_process()) is False
     process.communicate()
 
 
@@ -218,10 +218,10 @@ def test_threads_that_race_for_a_marker_get_it_once(folder: Markers) -> None:
 
 def test_a_sign_of_life_of_what_is_gone_makes_nothing(folder: Markers) -> None:
     path = aged(folder.put(marker()), 1000)
-    beat(path)
+    touch_marker(path)
     assert time.time() - path.stat().st_mtime < 100
     path.unlink()
-    beat(path)
+    touch_marker(path)
     assert not path.exists()
 
 

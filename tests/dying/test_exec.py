@@ -220,7 +220,7 @@ def test_usage_and_settings_are_wrong_before_the_command_begins(environ, tmp_pat
 def test_the_parent_is_light() -> None:
     code = """if True:
         import sys
-        import spark_pd.cli.exec_command, spark_pd.runs.exec.exec_report, spark_pd.settings
+        import spark_pd.cli.exec_command, spark_pd.runs.exec.report_job_end, spark_pd.settings
         spark_pd.settings.load_settings(environ={})
         print([name for name in ("pyspark", "requests", "flask", "tenacity") if name in sys.modules])
     """

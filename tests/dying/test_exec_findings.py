@@ -10,27 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_pd.runs.crash import journal
-from spark_pd.runs.crash.journal import Told
+from spark_pd.runs.crash.journal import JournalContents
 from spark_pd.runs.exec import Ending, application_name, judge
-from spark_pd.runs.exec.exec_report import last_words
+from spark_pd.runs.exec.report_job_end import find_dead_runs
 
 GOOD, BAD, KILLED = Ending(), Ending(1), Ending(signal=9)
-QUIET, FAILED = Told(), Told(failed=True)
+QUIET, FAILED = JournalContents(), JournalContents(failed=True)
 
 JUDGED = [
     # ending, what the runs told, how many were left open: what becomes of those, what is told of the application
-    (GOOD, QUIET, 0, "tell", "resolved"),
-    (GOOD, FAILED, 0, "tell", "resolved"),
-    (GOOD, QUIET, 1, "tell", None),
-    (GOOD, Told(unmarked=1), 0, "tell", "firing"),
-    (BAD, QUIET, 0, "tell", "firing"),
-    (BAD, FAILED, 0, "tell", None),
-    (BAD, Told(unmarked=1), 0, "tell", "firing"),
-    (BAD, FAILED, 2, "tell", None),
-    (KILLED, QUIET, 0, "tell", "firing"),
-    (KILLED, QUIET, 1, "tell", None),
-    (Ending(127), QUIET, 0, "tell", "firing"),
-    (Ending(143), QUIET, 0, "tell", "firing"),
+    (GOOD, QUIET, 0, "report", "resolved"),
+    (GOOD, FAILED, 0, "report", "resolved"),
+    (GOOD, QUIET, 1, "report", None),
+    (GOOD, JournalContents(unmarked=1), 0, "report", "firing"),
+    (BAD, QUIET, 0, "report", "firing"),
+    (BAD, FAILED, 0, "report", None),
+    (BAD, JournalContents(unmarked=1), 0, "report", "firing"),
+    (BAD, FAILED, 2, "report", None),
+    (KILLED, QUIET, 0, "report", "firing"),
+    (KILLED, QUIET, 1, "report", None),
+    (Ending(127), QUIET, 0, "report", "firing"),
+    (Ending(143), QUIET, 0, "report", "firing"),
     (Ending(130), QUIET, 0, "forget", None),
     (Ending(signal=2), QUIET, 1, "forget", None),
 ]
@@ -105,22 +105,22 @@ def test_a_journal_tells_what_is_open_and_whether_one_failed_and_stays_small(tmp
     for run, where in {"a": tmp_path / "a.json", "b": marker, "c": None}.items():
         journal.opened(run, where)
     journal.ended("a", "passed")
-    assert journal.read(folder) == Told(markers=(marker,), unmarked=1)
+    assert journal.read(folder) == JournalContents(markers=(marker,), unmarked=1)
     for run in range(100):
         journal.opened(str(run), tmp_path)
         journal.ended(str(run), "errored")
-    assert journal.read(folder) == Told(failed=True, markers=(marker,), unmarked=1)
+    assert journal.read(folder) == JournalContents(failed=True, markers=(marker,), unmarked=1)
     assert len(list(folder.iterdir())) == 3
-    assert journal.read(tmp_path / "missing") == Told()
+    assert journal.read(tmp_path / "missing") == JournalContents()
 
 
 def test_alerts_that_are_on_their_way_are_waited_for(tmp_path: Path, monkeypatch) -> None:
     """Those of a driver that outlives its spark-submit: the first process of a container takes all others with it."""
     monkeypatch.setenv(journal.VARIABLE, str(tmp_path))
     journal.sending("a")
-    assert last_words(tmp_path, grace=0.0) == (Told(sending=1), [], [])
+    assert find_dead_runs(tmp_path, grace=0.0) == (JournalContents(sending=1), [], [])
     timer = threading.Timer(0.3, journal.sent, ["a"])
     timer.start()
-    assert last_words(tmp_path, grace=60.0) == (Told(), [], [])
+    assert find_dead_runs(tmp_path, grace=60.0) == (JournalContents(), [], [])
     timer.join()
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_pd.runs.exec.spark_submit import doubt, submission_of
+from spark_pd.runs.exec.spark_submit import spark_submit_of, why_not_watched
 
 SCRIPTS = [
     ("spark-submit job.py --day 1", "job.py"),
@@ -26,7 +26,7 @@ SCRIPTS = [
 
 @pytest.mark.parametrize(("command", "script"), SCRIPTS)
 def test_only_a_python_script_is_one(command, script) -> None:
-    submission = submission_of(command.split())
+    submission = spark_submit_of(command.split())
     assert submission is not None
     assert submission.script == script
 
@@ -35,7 +35,7 @@ def test_only_a_python_script_is_one(command, script) -> None:
     "command", ["python job.py", "spark-pd exec -- spark-submit job.py", "bash spark-submit job.py", "env spark-submit x.py"]
 )
 def test_what_is_no_spark_submit_is_none(command) -> None:
-    assert submission_of(command.split()) is None
+    assert spark_submit_of(command.split()) is None
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_characters="=-"), min_size=1).filter(lambda word: not word.startswith("-"))
@@ -49,7 +49,7 @@ def test_all_that_was_given_is_found_and_nothing_of_the_jobs_own(options, conf, 
     """spark-submit takes `--name value` and `--name=value`."""
     pairs = [*options.items(), *(("--conf", f"{name}={value}") for name, value in conf.items())]
     words = [word for name, value in pairs for word in ([f"{name}={value}"] if joined else [name, value])]
-    found = submission_of(["/x/spark-submit", *words, "--verbose", resource, *arguments])
+    found = spark_submit_of(["/x/spark-submit", *words, "--verbose", resource, *arguments])
     assert found is not None
     assert (found.options, found.conf, found.resource) == (options, conf, resource)
 
@@ -88,9 +88,9 @@ def test_what_is_not_sure_is_doubted(tmp_path, options, defaults, env_sh, enviro
     (conf / "spark-defaults.conf").write_text(defaults)
     if env_sh:
         (conf / "spark-env.sh").touch()
-    submission = submission_of(["spark-submit", *options.split(), "job.py"])
+    submission = spark_submit_of(["spark-submit", *options.split(), "job.py"])
     for places in ({"SPARK_HOME": str(tmp_path)}, {"SPARK_CONF_DIR": str(conf), "SPARK_HOME": "/none"}):
-        why = doubt(submission, {**places, **environ})
+        why = why_not_watched(submission, {**places, **environ})
         assert (why is None) if doubted is None else (why or "").endswith(doubted)
 
 
@@ -98,8 +98,8 @@ def test_what_is_not_sure_is_doubted(tmp_path, options, defaults, env_sh, enviro
 def test_a_properties_file_is_stronger_than_the_defaults(tmp_path, said, doubted) -> None:
     (tmp_path / "mine.conf").write_text(f"spark.submit.deployMode={said}")
     (tmp_path / "spark-defaults.conf").write_text("spark.submit.deployMode cluster")
-    submission = submission_of(["spark-submit", "--properties-file", str(tmp_path / "mine.conf"), "job.py"])
-    assert doubt(submission, {"SPARK_CONF_DIR": str(tmp_path)}) == doubted
+    submission = spark_submit_of(["spark-submit", "--properties-file", str(tmp_path / "mine.conf"), "job.py"])
+    assert why_not_watched(submission, {"SPARK_CONF_DIR": str(tmp_path)}) == doubted
 
 
 def _at(path: Path) -> Path:
@@ -110,7 +110,7 @@ def _at(path: Path) -> Path:
 
 def test_spark_is_found_beside_its_own_program_and_not_beside_a_wrapper(tmp_path) -> None:
     def asked(home: str) -> str | None:
-        return doubt(submission_of([str(_at(tmp_path / home / "bin/spark-submit")), "--master", "yarn", "job.py"]), {})
+        return why_not_watched(spark_submit_of([str(_at(tmp_path / home / "bin/spark-submit")), "--master", "yarn", "job.py"]), {})
 
     assert (asked("wrapper") or "").endswith(UNSURE)
     _at(tmp_path / "spark/bin/spark-class")
@@ -123,4 +123,4 @@ def test_spark_is_found_beside_its_own_program_and_not_beside_a_wrapper(tmp_path
 
 
 def test_a_program_that_is_not_there_is_doubted() -> None:
-    assert (doubt(submission_of(["spark-submit", "--master", "yarn", "job.py"]), {"PATH": "/none"}) or "").endswith(UNSURE)
+    assert (why_not_watched(spark_submit_of(["spark-submit", "--master", "yarn", "job.py"]), {"PATH": "/none"}) or "").endswith(UNSURE)

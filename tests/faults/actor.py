@@ -28,7 +28,8 @@ from spark_pd.model import Alert, Channel, Secret, SecretReference, Subject
 from spark_pd.pagerduty import PagerDutyChannel, endpoint
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_plan import RunPlan
-from spark_pd.secrets.redaction import describe
+from spark_pd.runs.session_context import SessionContext
+from spark_pd.settings import Settings
 from tests.faults.one_run import perform, work
 from tests.faults.scenario import Actor, Job
 from tests.faults.trouble import Clock, FailingDisk, arm, install
@@ -186,20 +187,13 @@ def _run(site: Site, job: Job, dispatcher: Dispatcher) -> Run:
         error_drop_threshold=THRESHOLD,
     )
     plan = RunPlan(
+        context=SessionContext(
+            settings=Settings(deadline=job.deadline, strict=job.strict), triggers=policy, application=f"run-{job.number}"
+        ),
         table=job.table,
         subject=Subject(environment=site.environment, product_id=PRODUCT, table=job.table),
-        previous=None,
-        rules=None,
-        policy=policy,
-        exceptions="scrubbed",
-        deadline=job.deadline,
-        strict=job.strict,
-        application=f"run-{job.number}",
-        application_id=None,
-        job_metadata=None,
-        links=(),
     )
-    checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, describe=describe, error_table=lambda *_: None)
+    checker = SimpleNamespace(load=lambda rules: (), check=lambda df, rules: df, error_table=lambda *_: None)
     return Run(plan, checker=checker, notifier=Notifier(dispatcher))
 
 

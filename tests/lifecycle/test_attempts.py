@@ -12,8 +12,8 @@ from spark_pd.alerting.attempts import AIRFLOW, Attempt, attempt_of, counted
 from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import Subject
 from spark_pd.runs.crash.guard import Guard
-from spark_pd.runs.crash.journal import Told
-from spark_pd.runs.crash.marker import decode, died, encode
+from spark_pd.runs.crash.journal import JournalContents
+from spark_pd.runs.crash.marker import death_alert, decode, encode
 from spark_pd.runs.crash.markers_folder import Markers
 from spark_pd.runs.crash.open_runs import open_runs
 from spark_pd.runs.exec import judge
@@ -84,14 +84,14 @@ def test_a_run_whose_process_died_says_which_attempt_it_was(tmp_path):
     finally:
         open_runs.drop("r")
     assert decode(encode(marker)) == marker
-    alert = died(marker, "its process died", at=NOW)
+    alert = death_alert(marker, "its process died", at=NOW)
     assert (alert.severity, alert.summary) == ("warning", f"[prod] sales.orders failed ({RETRIED}): its process died")
     assert alert.details["attempt"] == RETRIED
 
 
 def test_an_application_that_failed_under_exec_says_which_attempt_it_was():
     ending = Ending(3)
-    told = judge(ending, Told(), left_open=0)
+    told = judge(ending, JournalContents(), left_open=0)
     alert = told.alert(ORDERS, severity="warning", ending=ending, started_at=NOW, at=NOW, host="h", pid=1, attempt=RETRIED)
     assert alert is not None
     assert alert.summary.startswith(f"[prod] sales.orders failed ({RETRIED}): ")

@@ -203,7 +203,7 @@ def test_a_run_that_passed_and_wrote_nothing_is_told(some, outcome, reason):
 
 def test_a_stream_has_no_end_to_be_late_for_and_the_run_that_starts_it_writes_nothing_itself():
     assert decided(facts(seconds=4_000, query=QueryFacts(name="q", completed=3)), "overrun", overrun=600.0)[0] == "none"
-    starts = facts(lifecycle(records_read=7), streamed=True, unchecked="monitor.watch judges its batches")
+    starts = facts(lifecycle(records_read=7), judged_elsewhere=True, unchecked="monitor.watch judges its batches")
     assert decided(starts, "no_output") == ("none", "monitor.watch judges its batches")
 
 

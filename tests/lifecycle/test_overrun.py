@@ -151,7 +151,7 @@ def test_a_telling_that_fails_stops_no_other(caplog):
     assert other.end() == "said"
     assert one.end() is None
     assert [r.getMessage() for r in caplog.records if r.name == "spark_pd.lifecycle"] == [
-        "it could not be told that a run takes longer than 0 s: RuntimeError"
+        "a run takes longer than 0 s, and that could not be reported: RuntimeError"
     ]
 
 

@@ -191,4 +191,4 @@ def test_an_application_that_wrote_nothing_is_told_unless_runs_in_it_tell_what_t
             pass
         assert spark.read.text(str(tmp_path)).count() == 1
     assert decision(application, "no_output").outcome == "none"
-    assert "runs of the application tell what they wrote" in decision(application, "no_output").reason
+    assert "runs of the application report what they wrote" in decision(application, "no_output").reason

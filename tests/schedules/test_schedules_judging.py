@@ -23,7 +23,7 @@ def at(text: str) -> datetime:
 
 
 def ended(when: str, *, minutes: float = 10, status: str = "passed", told: bool = False) -> EndedRun:
-    return EndedRun(run_id=when, started_at=at(when) - timedelta(minutes=minutes), ended_at=at(when), status=status, told=told)
+    return EndedRun(run_id=when, started_at=at(when) - timedelta(minutes=minutes), ended_at=at(when), status=status, reported=told)
 
 
 def known(*runs: EndedRun, begun: tuple[BegunRun, ...] = (), first: datetime | None = LONG_AGO, since: datetime | None = None) -> Known:
@@ -112,7 +112,7 @@ RUNS = st.lists(
             started_at=at("15 00:00") + timedelta(hours=hours, minutes=-took),
             ended_at=at("15 00:00") + timedelta(hours=hours),
             status=status,
-            told=told,
+            reported=told,
         ),
         st.integers(0, 24 * 6),
         st.integers(0, 90),

@@ -54,7 +54,7 @@ def test_a_fail_rule_stops_the_stream_before_its_batch_is_written_and_the_mended
     outcome, reason = decided(watched, "query_failure")
     assert outcome == "none"
     assert reason.startswith("query orders failed: spark_pd.RuleFailed: ")
-    assert reason.endswith("; the run of its batch 1 told it, as the failure of orders")
+    assert reason.endswith("; the run of its batch 1 reported it as the failure of orders")
     (tmp_path / "in" / "0002.json").write_text('{"id": 5}\n')
     again = source.each(each, "orders")  # Spark gives the same batch again
     watched = monitor.watch(again)

@@ -20,16 +20,18 @@ from spark_pd.checks.row_plan import RowPlan
 from spark_pd.delivery.dispatch import Dispatcher
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Rule, Severity, Subject
-from spark_pd.runs.streaming.batches import Batch, Window
-from spark_pd.runs.streaming.counted_once import COUNTED_TWICE, NO_STARTS
-from spark_pd.runs.streaming.query_end import said
-from spark_pd.runs.streaming.query_listener import Hub
+from spark_pd.runs.run_plan import RunPlan
+from spark_pd.runs.session_context import SessionContext
+from spark_pd.runs.streaming.batch_window import Batch, BatchWindow
+from spark_pd.runs.streaming.double_counting import COUNTED_TWICE, NO_STARTS
+from spark_pd.runs.streaming.query_end import described
+from spark_pd.runs.streaming.query_listener import SessionQueryListener
 from spark_pd.runs.streaming.query_progress import batch_of, ran, read_rows
+from spark_pd.runs.streaming.query_watch import Watch
 from spark_pd.runs.streaming.reported_batches import ReportedBatch, ReportedBatches
-from spark_pd.runs.streaming.saved_windows import Windows
 from spark_pd.runs.streaming.stream_check import StreamCheck
-from spark_pd.runs.streaming.verdict_changes import REPEAT, Changes
-from spark_pd.runs.streaming.watch import StreamPlan, Watch
+from spark_pd.runs.streaming.verdict_changes import REPEAT, VerdictChanges
+from spark_pd.runs.streaming.window_files import WindowFiles
 from spark_pd.settings import Settings
 
 AT = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -45,10 +47,10 @@ def uncounted(number: int) -> Batch:
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 50)), max_size=30), st.integers(1, 5))
 def test_a_window_has_the_last_of_each_batch_and_no_more_than_it_may(told: list[tuple[int, int]], most: int) -> None:
-    window = Window()
+    window = BatchWindow()
     kept: dict[int, int] = {}
     for number, rows in told:
-        window = window.taking(batch(number, rows), most=most)
+        window = window.with_batch(batch(number, rows), most=most)
         kept.pop(number, None)
         kept[number] = rows
         kept = dict(list(kept.items())[-most:])
@@ -58,21 +60,21 @@ def test_a_window_has_the_last_of_each_batch_and_no_more_than_it_may(told: list[
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=30), st.integers(1, 5))
 def test_a_batch_that_could_not_be_counted_pushes_none_out_and_is_no_part_of_the_sum(told: list[tuple[int, bool]], most: int) -> None:
-    window, counted = Window(), Window()
+    window, counted = BatchWindow(), BatchWindow()
     for number, known in told:
         one = batch(number) if known else uncounted(number)
-        window = window.taking(one, most=most)
-        counted = Window(batches=tuple(b for b in counted.batches if b.batch_id != number))
-        counted = counted.taking(one, most=most) if known else counted
+        window = window.with_batch(one, most=most)
+        counted = BatchWindow(batches=tuple(b for b in counted.batches if b.batch_id != number))
+        counted = counted.with_batch(one, most=most) if known else counted
     assert [b for b in window.batches if b.counts is not None] == list(counted.batches)
     assert window.counts == counted.counts
     assert len(window.uncounted) <= most
 
 
 def test_a_window_says_what_it_leaves_out() -> None:
-    window = Window().taking(uncounted(0), most=5)
+    window = BatchWindow().with_batch(uncounted(0), most=5)
     assert (str(window), window.counts) == ("no batch with rows yet, without 0, which could not be counted", None)
-    window = window.taking(batch(1), most=5).taking(uncounted(2), most=5).taking(batch(3), most=5)
+    window = window.with_batch(batch(1), most=5).with_batch(uncounted(2), most=5).with_batch(batch(3), most=5)
     assert str(window) == "the last 2 batches with rows, 1 to 3, without 2, which could not be counted"
 
 
@@ -102,9 +104,9 @@ def test_the_last_failure_that_was_told_ends_a_query_that_did_not_get_over_it() 
 
 
 def test_a_batch_of_another_query_is_another_batch() -> None:
-    window = Window().taking(batch(1), most=5).taking(batch(1, query="other"), most=5)
+    window = BatchWindow().with_batch(batch(1), most=5).with_batch(batch(1, query="other"), most=5)
     assert len(window.batches) == 2
-    assert (str(Window()), str(window.taking(batch(2), most=1))) == ("no batch with rows yet", "batch 2")
+    assert (str(BatchWindow()), str(window.with_batch(batch(2), most=1))) == ("no batch with rows yet", "batch 2")
 
 
 def test_progress_is_read_from_a_mapping_and_from_an_object() -> None:
@@ -149,38 +151,38 @@ PYTHON = (
     ],
 )
 def test_a_failure_is_said_by_its_class_and_its_scrubbed_message(failure: str, scrubbed: str, kind: str) -> None:
-    assert said(failure, "scrubbed") == scrubbed
-    assert said(failure, "class") == kind
-    assert said(failure, "full") == " ".join(failure.split())
+    assert described(failure, "scrubbed") == scrubbed
+    assert described(failure, "class") == kind
+    assert described(failure, "full") == " ".join(failure.split())
 
 
 def test_a_window_is_kept_for_the_next_process_and_for_its_own_rules_place_and_stream_only(tmp_path: Path) -> None:
-    window = Window("rules").taking(batch(1), most=5).taking(batch(2, 20, 3), most=5)
-    Windows(tmp_path / "streams", lambda: "here").save("orders", window)
-    again = Windows(tmp_path / "streams", lambda: "here")
+    window = BatchWindow("rules").with_batch(batch(1), most=5).with_batch(batch(2, 20, 3), most=5)
+    WindowFiles(tmp_path / "streams", lambda: "here").save("orders", window)
+    again = WindowFiles(tmp_path / "streams", lambda: "here")
     assert again.load("orders", "rules") == window
-    assert again.load("orders", "other rules") == Window("other rules")
-    assert again.load("other", "rules") == Window("rules")
-    assert Windows(tmp_path / "streams", lambda: "there").load("orders", "rules") == Window("rules")
-    assert Windows(None).load("orders", "rules") == Window("rules")
+    assert again.load("orders", "other rules") == BatchWindow("other rules")
+    assert again.load("other", "rules") == BatchWindow("rules")
+    assert WindowFiles(tmp_path / "streams", lambda: "there").load("orders", "rules") == BatchWindow("rules")
+    assert WindowFiles(None).load("orders", "rules") == BatchWindow("rules")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2}', '{"version": 1, "rules": "rules", "batches": [[1]]}', "null"])
 def test_a_window_that_cannot_be_read_begins_anew_with_a_warning(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
-    Windows(tmp_path).save("orders", Window("rules").taking(batch(1), most=5))
+    WindowFiles(tmp_path).save("orders", BatchWindow("rules").with_batch(batch(1), most=5))
     (file,) = tmp_path.iterdir()
     file.write_text(content)
-    assert Windows(tmp_path).load("orders", "rules") == Window("rules")
-    assert "begins anew" in caplog.text
+    assert WindowFiles(tmp_path).load("orders", "rules") == BatchWindow("rules")
+    assert "starts empty" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning_and_the_window_is_kept_in_the_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
-    windows = Windows(tmp_path / "file" / "streams")
+    windows = WindowFiles(tmp_path / "file" / "streams")
     for number in (1, 2):
-        windows.save("orders", Window("rules").taking(batch(number), most=5))
+        windows.save("orders", BatchWindow("rules").with_batch(batch(number), most=5))
     assert [b.batch_id for b in windows.load("orders", "rules").batches] == [2]
     assert len([r for r in caplog.records if "cannot be kept" in r.getMessage()]) == 1
 
@@ -205,25 +207,15 @@ class Query:
 
 
 def test_a_batch_whose_counts_are_not_there_is_unknown_and_not_zero() -> None:
-    settings = Settings(on={"ignored_rules": True})
+    settings = Settings(on={"ignored_rules": True}, stream_batches=10, exceptions="class", deadline=1)
     policy = TriggerSettings(on=settings.on, severity=settings.severity, error_drop_threshold=10)
-    plan = StreamPlan(
-        environment=None,
-        product_id=None,
-        policy=policy,
-        batches=10,
-        exceptions="class",
-        deadline=1,
-        application="a",
-        application_id=None,
-        job_metadata=None,
-        links=(),
-    )
+    context = SessionContext(settings=settings, triggers=policy, application="a")
     rule = Rule(name="r", expectation="id > 0")
     subject = Subject(environment=None, product_id=None, table="t")
-    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), rules_source="code", table="t", subject=subject)
+    run = RunPlan(context=context, table="t", subject=subject)
+    check = StreamCheck(df=None, name="c", plan=RowPlan((rule,)), rules=(rule,), run=run)
     notifier = Notifier(Dispatcher([], suppressed="not enabled"))
-    watched = Watch(Query(), plan, spark=None, notifier=notifier, windows=Windows(None), check=check, find=lambda names: None)
+    watched = Watch(Query(), context, spark=None, notifier=notifier, windows=WindowFiles(None), check=check, find=lambda names: None)
     watched.catch_up()
     assert watched.stats is not None
     assert (watched.stats.input_count, watched.stats.exact, watched.stats.rule("r").status) == (None, False, "unknown")
@@ -241,7 +233,7 @@ class Leaving:
 
     run_id = "run"
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: SessionQueryListener) -> None:
         self._hub = hub
         self.asked, self.may_leave = threading.Event(), threading.Event()
 
@@ -253,7 +245,7 @@ class Leaving:
 
 def test_who_waits_for_the_hub_is_not_forgotten_where_the_last_watch_leaves_meanwhile() -> None:
     spark = NoSpark()
-    hub = Hub(spark)
+    hub = SessionQueryListener(spark)
     watch = Leaving(hub)
     hub.add(watch)  # type: ignore[arg-type]
     assert watch.asked.wait(60)
@@ -284,11 +276,11 @@ def verdict(trigger: str = "ignored_rules", state: Any = "firing", severity: Sev
 
 def test_only_news_is_told() -> None:
     now = [0.0]
-    changes = Changes(clock=lambda: now[0])
+    changes = VerdictChanges(clock=lambda: now[0])
 
     def told(given: Verdict, *withheld: str) -> bool:
-        news = changes.news([given])
-        changes.told(news, Passed(*withheld))  # type: ignore[arg-type]
+        news = changes.changed([given])
+        changes.submitted(news, Passed(*withheld))  # type: ignore[arg-type]
         return bool(news)
 
     assert told(verdict(state="resolved"))

@@ -1,6 +1,6 @@
 """What the driver's Python runs before the job's script, copied into the journal's folder by `spark-pd exec`.
 
-It may run in any Python 3, and spark_pd may not be there, or be another: then this process becomes what it would have been without.
+It may run in any Python 3, and spark_pd may be missing or of another version: then the job is run as without spark_pd.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 
 
-def _as_without(folder: str, error: BaseException) -> None:
+def _run_unwatched(folder: str, error: BaseException) -> None:
     try:
         with open(os.path.join(folder, "unwatched"), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123
             file.write(f"{type(error).__name__}: {error}")
@@ -23,11 +23,11 @@ def _as_without(folder: str, error: BaseException) -> None:
 def _main() -> None:
     folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     try:
-        from spark_pd.runs.application.driver import watched
+        from spark_pd.runs.application.watched_script import watched_driver
 
-        run = watched(folder, sys.argv[1:])
+        run = watched_driver(folder, sys.argv[1:])
     except Exception as error:
-        _as_without(folder, error)
+        _run_unwatched(folder, error)
     else:
         run()
 

@@ -1,8 +1,8 @@
-"""The moment in which a script has its first Spark session, in the thread that made it.
+"""Calls a function when a script has its first Spark session, in the thread that made it.
 
-A hook in the import of PySpark, since nothing else is sure to be there in that moment: PySpark itself may not be imported before the
-script does it (findspark and its like first say which one), a thread that looks every now and then may come too late, and Spark is told
-whose work is whose by the thread that starts it. It is one wrapper around `SparkSession.__init__`, of classic Spark and of Connect.
+It hooks the import of PySpark. PySpark cannot be imported before the script does it (findspark and similar tools first choose which one),
+a thread that polls may be too late, and Spark attributes work to the thread that starts it. The hook wraps `SparkSession.__init__`, of
+classic Spark and of Connect.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ MODULES = ("pyspark.sql.session", "pyspark.sql.connect.session")
 
 
 class FirstSession(MetaPathFinder):
-    """Calls `appeared` with the first session, once, when it is complete. `appeared` must not raise."""
+    """Calls `appeared` once, with the first session, when that is complete. `appeared` must not raise."""
 
     def __init__(self, appeared: Callable[[Any], None]) -> None:
         self._appeared: Callable[[Any], None] | None = appeared
 
     def install(self) -> None:
-        """Look out from here on."""
+        """Start to look for sessions."""
         for name in MODULES:
             if name in sys.modules:
                 self._wrap(sys.modules[name])
         sys.meta_path.insert(0, self)
 
     def remove(self) -> None:
-        """Look out no more."""
+        """Stop."""
         self._appeared = None
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """What the other finders find; of PySpark's two modules, with a look at them once they are loaded."""
+        """What the other finders find; of PySpark's two modules, wrapped once they are loaded."""
         if fullname not in MODULES or self._appeared is None:
             return None
         for finder in sys.meta_path:
@@ -53,7 +53,7 @@ class FirstSession(MetaPathFinder):
         load = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            """Load it as ever, then wrap."""
+            """Load it as usual, then wrap it."""
             load(module)
             if module.__name__ == spec.name:
                 self._wrap(module)
@@ -68,7 +68,7 @@ class FirstSession(MetaPathFinder):
 
         @functools.wraps(init)
         def made(this: Any, *arguments: Any, **named: Any) -> None:
-            """A session, as ever; then it is told, if it is the first."""
+            """Make the session as usual; then call `appeared`, if it is the first."""
             init(this, *arguments, **named)
             appeared, self._appeared = self._appeared, None
             if appeared is not None:

@@ -1,6 +1,6 @@
-"""What a job under `spark-pd exec` tells its parent of its runs: a folder that holds a file for each open run, read when the job is dead.
+"""A folder in which a job under `spark-pd exec` writes down its open runs: a file for each, which the parent reads after the job's end.
 
-It stays small, however many runs there are: a run whose alerts went out takes its file away, and leaves one word for all that failed.
+It stays small, however many runs there are: a run removes its file once its alerts went out, and all failed runs share one file.
 """
 
 from __future__ import annotations
@@ -16,54 +16,48 @@ _SUFFIX, _SENDING = ".open", ".sending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the runs of a job told."""
+class JournalContents:
+    """What the runs of a job wrote down."""
 
     failed: bool = False
-    """Whether one of them told its own failure."""
+    """Whether one of them reported its own failure."""
     markers: tuple[Path, ...] = ()
-    """Of the runs that told no verdict."""
+    """Of the runs without a verdict."""
     sending: int = 0
-    """Runs whose alerts are on their way."""
+    """Runs whose alerts are being sent."""
     unmarked: int = 0
-    """Runs that told no verdict and have no marker: nothing can be said of them but that they were open."""
+    """Runs without a verdict and without a marker: all that is known is that they were open."""
 
 
 def opened(run_id: str, marker: Path | None) -> None:
-    """Tell that a run is open, and where its marker is. It tells nobody where there is no such parent, and never raises."""
+    """Write down that a run is open, and where its marker is. It does nothing where there is no such parent, and never raises."""
     _write(f"{run_id}{_SUFFIX}", "" if marker is None else str(marker))
 
 
 def ended(run_id: str, status: str) -> None:
-    """Tell a run's verdict."""
+    """Write down that a run has its verdict."""
     if status in ("failed", "errored"):
         _write(_FAILED, "")
-    folder = os.environ.get(VARIABLE)
-    if folder:
-        with suppress(OSError):
-            Path(folder, f"{run_id}{_SUFFIX}").unlink(missing_ok=True)
+    _remove(f"{run_id}{_SUFFIX}")
 
 
 def sending(run_id: str) -> None:
-    """Tell that a run's alerts are on their way."""
+    """Write down that a run's alerts are being sent."""
     _write(f"{run_id}{_SENDING}", "")
 
 
 def sent(run_id: str) -> None:
-    """Tell that they are delivered, or their time is over."""
-    folder = os.environ.get(VARIABLE)
-    if folder:
-        with suppress(OSError):
-            Path(folder, f"{run_id}{_SENDING}").unlink(missing_ok=True)
+    """Write down that they are delivered, or that their deadline has passed."""
+    _remove(f"{run_id}{_SENDING}")
 
 
-def read(folder: Path) -> Told:
-    """What was told in that folder."""
+def read(folder: Path) -> JournalContents:
+    """What the folder holds."""
     markers: list[str] = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         with suppress(OSError):  # its run has a verdict by now
             markers.append(os.fsdecode(path.read_bytes()))
-    return Told(
+    return JournalContents(
         failed=(folder / _FAILED).exists(),
         markers=tuple(Path(marker) for marker in markers if marker),
         sending=sum(1 for _ in folder.glob(f"*{_SENDING}")),
@@ -77,3 +71,10 @@ def _write(name: str, text: str) -> None:
         # The folder is not made where it is missing: this may be another machine than the parent's.
         with suppress(OSError):
             Path(folder, name).write_bytes(os.fsencode(text))
+
+
+def _remove(name: str) -> None:
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        with suppress(OSError):
+            Path(folder, name).unlink(missing_ok=True)

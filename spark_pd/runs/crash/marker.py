@@ -1,4 +1,4 @@
-"""What an open run leaves on disk, so that others can tell of it should its process die. It holds no key."""
+"""The marker of an open run: what another process needs to report the run if its process dies. It holds no key."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Marker:
     application_id: str | None = None
     started_at: datetime
     heartbeat: float
-    """Seconds between two signs of life; 0 where it gives none."""
+    """Seconds between two updates of its time; 0 where there are none."""
     process: Process
     address: Address
     attempt: str | None = None
-    """Which try of its job it is, in words; None where nobody tells."""
+    """Which attempt of its job it is, in words; None where that is not known."""
 
     @property
     def dedup_key(self) -> str:
@@ -42,11 +42,11 @@ class Marker:
     @property
     def name(self) -> str:
         """Its file's name, which begins with what runs of one subject have in common."""
-        return f"{line_of(self.subject)}-{self.run_id}.json"
+        return f"{subject_digest(self.subject)}-{self.run_id}.json"
 
 
-def line_of(subject: Subject) -> str:
-    """What the markers of one subject have in common: 16 hex digits."""
+def subject_digest(subject: Subject) -> str:
+    """16 hex digits with which the names of all markers of one subject begin."""
     return hashlib.sha256(subject.dedup_key(TRIGGER).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -81,10 +81,10 @@ def decode(data: bytes) -> Marker:
     return marker
 
 
-def died(marker: Marker, how: str, *, at: datetime) -> Alert:
+def death_alert(marker: Marker, how: str, *, at: datetime) -> Alert:
     """The alert that a run's process died before the run had its verdict; `how` says how that is known."""
     subject = marker.subject
-    return failure(
+    return failure_alert(
         subject,
         "firing",
         severity=marker.severity,
@@ -103,10 +103,10 @@ def died(marker: Marker, how: str, *, at: datetime) -> Alert:
     )
 
 
-def failure(
+def failure_alert(
     subject: Subject, state: Any, *, severity: Severity, application: str, what: str, details: Mapping[str, Any], at: datetime
 ) -> Alert:
-    """An alert of the trigger failure that no run of this process gave."""
+    """An alert of the trigger failure for a run or a job that ended without one."""
     known = {
         "trigger": TRIGGER,
         "table": subject.table,

@@ -1,7 +1,7 @@
-"""The folder of open runs' markers: one file for each, whose time of change is the run's last sign of life.
+"""The folder of open runs' markers: one file for each, whose time of change says when the run was last alive.
 
-A marker is removed by its own run. One whose process is dead belongs to who renames it first; what he left when he died himself belongs
-to the next.
+A run removes its own marker. A marker whose process is dead belongs to the process that renames it first. If that one dies too, the next
+process may take it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from spark_pd.delivery.outbox import Outbox
 from spark_pd.delivery.outbox.atomic_files import write_whole
 from spark_pd.delivery.outbox.cleanup import is_old
 from spark_pd.model import Subject
-from spark_pd.runs.crash.marker import Marker, decode, encode, line_of
-from spark_pd.runs.crash.process_identity import Process, lives, this_process
+from spark_pd.runs.crash.marker import Marker, decode, encode, subject_digest
+from spark_pd.runs.crash.process_identity import Process, is_alive, this_process
 
-logger = logging.getLogger("spark_pd.dying")
+logger = logging.getLogger("spark_pd.crash")
 
 FOLDER = "open"  # in the outbox's folder
 MISSED = 10  # heartbeats, after which a process of another machine counts as dead
-_CLAIM_LASTS = 600.0  # seconds for which somebody on another machine who claimed a marker is believed to be at it
+_CLAIM_LASTS = 600.0  # seconds for which a claim from another machine is respected
 _CLAIMED = re.compile(r"(?P<name>[0-9a-f]{16}-.+\.json)\.claimed-(?P<place>[0-9a-f]{16})-(?P<pid>\d+)-(?P<start>\w*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A dead run that is ours to report. The file is removed once the alert is kept elsewhere, and found by the next one otherwise."""
+    """A dead run that this process reports. The file is removed once the alert is kept elsewhere; until then others can find it."""
 
     marker: Marker
     file: Path
@@ -46,7 +46,7 @@ class Claim:
         return Outbox(self.file.parent.parent)
 
     def done(self) -> None:
-        """Forget it: it was reported."""
+        """Remove the file: the run was reported."""
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
 
@@ -76,12 +76,12 @@ class Markers:
         return path
 
     def dead(self, subject: Subject) -> list[Claim]:
-        """The runs of a subject whose process died, each of them claimed: nobody else gets it meanwhile."""
-        found = (self.take(path) for path in self._files(line_of(subject)))
+        """The runs of a subject whose process died, each of them claimed, so that no other process reports it too."""
+        found = (self.take(path) for path in self._files(subject_digest(subject)))
         return [claim for claim in found if claim is not None]
 
     def all_dead(self) -> list[Claim]:
-        """The same for all subjects. It also removes what killed processes had not written to its end."""
+        """The same for all subjects. It also removes files that a killed process did not finish."""
         with suppress(OSError):
             for path in self.folder.iterdir():
                 if path.name.startswith(".") and is_old(path):
@@ -89,7 +89,7 @@ class Markers:
         return [claim for claim in map(self.take, self._files("")) if claim is not None]
 
     def take(self, path: Path) -> Claim | None:
-        """Claim one of the markers; None where its run has its verdict, its process lives, or somebody else has it."""
+        """Claim one of the markers; None where its run has its verdict, its process is alive, or another process claimed it."""
         marker = self._read(path)
         if marker is None or not self._is_free(path, marker):
             return None
@@ -97,19 +97,19 @@ class Markers:
         return None if claimed is None else Claim(marker, claimed)
 
     def state(self, path: Path) -> Literal["gone", "alive", "dead"]:
-        """What is known of the run: it has its verdict, or its process lives or may live, or is dead."""
+        """The state of the run: it has its verdict, its process is or may be alive, or its process is dead."""
         marker = self._read(path)
         if marker is None:
             return "gone"
         return "dead" if self._is_free(path, marker) else "alive"
 
     def subject(self, path: Path) -> Subject | None:
-        """Whose run it is; None where that has its verdict."""
+        """The run's subject; None where the run has its verdict."""
         marker = self._read(path)
         return None if marker is None else marker.subject
 
     def claim(self, path: Path) -> Path | None:
-        """Take a marker's file for this process; None where somebody was faster."""
+        """Rename a marker's file to this process's name; None where another process was faster."""
         match = _CLAIMED.fullmatch(path.name)
         me = this_process()
         claimed = self.folder / f"{match['name'] if match else path.name}.claimed-{_digest(me.place)}-{me.pid}-{me.start or ''}"
@@ -121,10 +121,10 @@ class Markers:
             os.utime(claimed)  # on other machines a claim holds for a time
         return claimed
 
-    def _files(self, line: str) -> Iterator[Path]:
+    def _files(self, prefix: str) -> Iterator[Path]:
         with suppress(OSError):
             for path in sorted(self.folder.iterdir()):
-                if path.name.startswith(line) and not path.name.startswith("."):
+                if path.name.startswith(prefix) and not path.name.startswith("."):
                     yield path
 
     def _read(self, path: Path) -> Marker | None:
@@ -139,18 +139,18 @@ class Markers:
         return None
 
     def _is_free(self, path: Path, marker: Marker) -> bool:
-        """Whether the run's process is dead, and nobody living claimed it."""
+        """Whether the run's process is dead, and no living process claimed the marker."""
         here = this_process()
         match = _CLAIMED.fullmatch(path.name)
         if match is None:
-            alive = lives(marker.process, here=here)
+            alive = is_alive(marker.process, here=here)
             if alive is None or (alive and marker.process.start is None):
                 return marker.heartbeat > 0 and self._age(path) > MISSED * marker.heartbeat
             return not alive
         if match["place"] != _digest(here.place):
             return self._age(path) > _CLAIM_LASTS
         claimer = Process(here.host, here.place, int(match["pid"]), match["start"] or None)
-        return claimer != here and lives(claimer, here=here) is False
+        return claimer != here and is_alive(claimer, here=here) is False
 
     def _age(self, path: Path) -> float:
         """Seconds since the file changed, by the file system's own clock: that of another machine may be off."""
@@ -172,12 +172,12 @@ class Markers:
         return now - changed
 
 
-def beat(path: Path) -> None:
-    """Give a sign of life. Where a file's time cannot be set, it is written anew."""
+def touch_marker(path: Path) -> None:
+    """Say that the run is alive, by the file's time. Where that cannot be set, the file is written again."""
     try:
         os.utime(path)
     except FileNotFoundError:
-        return  # the run has its verdict, or somebody took it for dead
+        return  # the run has its verdict, or another process considers it dead
     except OSError:
         with suppress(OSError):
             write_whole(path, path.read_bytes(), durable=False)

@@ -1,4 +1,4 @@
-"""The open runs of this process: a thread that keeps their markers fresh, and a verdict for each, whatever ends it."""
+"""The open runs of this process: one thread updates their markers, and each gets a verdict whatever ends the process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import Any, Protocol
 
 from spark_pd.model import RunStatus
 from spark_pd.runs.crash import journal
-from spark_pd.runs.crash.markers_folder import beat
-from spark_pd.runs.crash.sigterm import REASON, Termination
+from spark_pd.runs.crash.markers_folder import touch_marker
+from spark_pd.runs.crash.sigterm import REASON, SigtermHandler
 
-logger = logging.getLogger("spark_pd.dying")
+logger = logging.getLogger("spark_pd.crash")
 
-_MARGIN = 1.0  # seconds beyond the runs' own deadlines that a process that is to die takes for its verdicts
+_MARGIN = 1.0  # seconds beyond the runs' own deadlines that a terminated process may take for its verdicts
 LEFT_OPEN = "the interpreter ended before the run's block did"
 
 
-class Watched(Protocol):
+class GuardedRun(Protocol):
     """A run, as far as it can be ended from outside its block."""
 
     run_id: str
@@ -37,13 +37,13 @@ class Watched(Protocol):
 
     @property
     def patience(self) -> float:
-        """Seconds that telling its verdict may take."""
+        """Seconds that the delivery of its alerts may take."""
 
     def conclude(self, status: RunStatus, why: str) -> bool:
-        """Give it a verdict and hand its alerts over, without asking Spark for anything. False where it has one."""
+        """Give it a verdict and submit its alerts, without a call to Spark. False where it has a verdict."""
 
-    def settle(self) -> None:
-        """Wait for its deliveries, until their deadline at the longest."""
+    def wait_for_deliveries(self) -> None:
+        """Wait for its deliveries, at most until their deadline."""
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """End it by an exception, as if that had left its block."""
@@ -51,15 +51,15 @@ class Watched(Protocol):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class OpenRun:
-    """A run that is open, and what is looked after for it."""
+    """A run that is open, and how it is guarded."""
 
-    run: Watched
+    run: GuardedRun
     thread: threading.Thread
     marker: Path | None
     heartbeat: float
     on_signal: bool
-    told: bool = False
-    """Whether its verdict was."""
+    reported: bool = False
+    """Whether its verdict was reported."""
 
 
 class OpenRuns:
@@ -75,10 +75,10 @@ class OpenRuns:
         self._lock = threading.RLock()
         self._runs: dict[str, OpenRun] = {}
         self.count = 0  # of all that were ever open
-        self._heart: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._hooked: Callable[..., Any] | None = None
-        self.termination = Termination(self._die)
+        self.sigterm = SigtermHandler(self._conclude_all)
 
     def add(self, run: OpenRun) -> None:
         """Look after a run until `drop`."""
@@ -88,22 +88,22 @@ class OpenRuns:
             if not self._registered:
                 self._registered = True
                 with suppress(RuntimeError):  # the interpreter ends already
-                    atexit.register(self._leave)
+                    atexit.register(self._at_exit)
             self._hook()
             self._start()
         self._calls.put(None)
         if run.on_signal:
-            self.termination.install()
+            self.sigterm.install()
 
     def has_others(self, run_id: str) -> bool:
         """Whether another run is open that has no verdict yet."""
-        return any(run.run.run_id != run_id and not run.told for run in list(self._runs.values()))
+        return any(run.run.run_id != run_id and not run.reported for run in list(self._runs.values()))
 
-    def told(self, run_id: str, status: str) -> None:
-        """The run has its verdict, and its alerts are where a killed process leaves them: nobody else is to tell of it."""
+    def reported(self, run_id: str, status: str) -> None:
+        """The run has its verdict, and its alerts are in the outbox: no other process reports it any more."""
         run = self._runs.get(run_id)
-        if run is not None and not run.told:
-            run.told = True
+        if run is not None and not run.reported:
+            run.reported = True
             journal.sending(run_id)
             journal.ended(run_id, status)
             marker, run.marker = run.marker, None
@@ -112,51 +112,51 @@ class OpenRuns:
                     marker.unlink(missing_ok=True)
 
     def drop(self, run_id: str) -> None:
-        """The run is over, and needs nothing any more: also where its verdict could not be told, which its log says."""
-        self.told(run_id, "unknown")
+        """The run is over, also where its verdict could not be reported, which its log says."""
+        self.reported(run_id, "unknown")
         journal.sent(run_id)
         with self._lock:
             self._runs.pop(run_id, None)
             if not self._runs:
                 self._unhook()
-                self.termination.remove()
+                self.sigterm.remove()
                 self._calls.put(None)
 
     # ---- the ways in which it ends ---------------------------------------------------------------------------------------------
 
-    def _die(self) -> None:
-        """Give every open run its verdict, in the thread that looks after them: this one was interrupted, perhaps with a lock in hand."""
+    def _conclude_all(self) -> None:
+        """Give every open run its verdict, in the markers' thread: the main thread was interrupted, and may hold a lock."""
         done: SimpleQueue[None] = SimpleQueue()
         runs = list(self._runs.values())
         until = time.monotonic() + max((run.run.patience for run in runs), default=0.0) + _MARGIN
 
-        def tell() -> None:
+        def conclude() -> None:
             """Give the verdicts, and say that it is done."""
             try:
                 self._conclude(runs, until)
             finally:
                 done.put(None)
 
-        heart = self._heart
-        if heart is None or not heart.is_alive():
-            tell()
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            conclude()
             return
-        self._calls.put(tell)
+        self._calls.put(conclude)
         with suppress(Empty):
             done.get(timeout=max(0.0, until - time.monotonic()))
 
     def _conclude(self, runs: list[OpenRun], until: float) -> None:
-        told = [run for run in runs if _concluded(run, "errored", REASON)]
-        for run in told:
+        concluded = [run for run in runs if _concluded(run, "errored", REASON)]
+        for run in concluded:
             with suppress(Exception):
-                run.run.settle()
-        # Other threads may be giving a verdict right now. What they open from here on dies with the process, and leaves its marker.
-        others = {run.run.run_id for run in runs} - {run.run.run_id for run in told}
+                run.run.wait_for_deliveries()
+        # Other threads may be giving a verdict right now. A run that they open from here on ends with the process, and leaves its marker.
+        others = {run.run.run_id for run in runs} - {run.run.run_id for run in concluded}
         while others & self._runs.keys() and time.monotonic() < until:
             time.sleep(0.01)
 
     def _thread_died(self, args: Any) -> None:
-        """threading.excepthook: an exception that nobody caught ends the runs that its thread held open."""
+        """threading.excepthook: an uncaught exception ends the runs that its thread has open."""
         before = self._hooked
         for run in list(self._runs.values()):
             if run.thread is args.thread and args.thread is not None:
@@ -165,9 +165,9 @@ class OpenRuns:
                     run.run.__exit__(args.exc_type, error, args.exc_traceback)
         (before or threading.__excepthook__)(args)
 
-    def _leave(self) -> None:
-        """The interpreter ends. What a daemon thread was at is cut off; what nobody was at any more was given up."""
-        # Set where an exception that nobody caught ends the interpreter, but also by every mistake at a prompt.
+    def _at_exit(self) -> None:
+        """The interpreter ends. The run of a daemon thread that is still alive errored; one without a living thread was cancelled."""
+        # Set by the uncaught exception that ends the interpreter, but also by every error at an interactive prompt.
         error = None if hasattr(sys, "ps1") or sys.flags.interactive else getattr(sys, "last_value", None)
         runs = list(self._runs.values())
         for run in runs:
@@ -181,28 +181,28 @@ class OpenRuns:
                 logger.warning("%s: %s, so nothing is known of what it wrote", run.run.table, LEFT_OPEN)
         for run in runs:
             with suppress(Exception):
-                run.run.settle()
+                run.run.wait_for_deliveries()
             self.drop(run.run.run_id)
 
     def _forked(self) -> None:
-        """A forked child owns none of its parent's runs."""
-        unhooked, termination = self._hooked is not None, self.termination
+        """In a forked child: its parent's runs are not its own."""
+        unhooked, sigterm = self._hooked is not None, self.sigterm
         if unhooked:
             self._unhook()
-        termination.remove()
+        sigterm.remove()
         self._begin()
 
     # ---- the thread and the hook -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._heart is None or not self._heart.is_alive():
-            self._heart = threading.Thread(target=self._beat, name="spark_pd-open-runs", daemon=True)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._update_markers, name="spark_pd-open-runs", daemon=True)
             try:
-                self._heart.start()
+                self._thread.start()
             except RuntimeError:  # the interpreter ends
-                self._heart = None
+                self._thread = None
 
-    def _beat(self) -> None:
+    def _update_markers(self) -> None:
         due = time.monotonic()
         while True:
             runs = list(self._runs.values())
@@ -210,7 +210,7 @@ class OpenRuns:
             if every is not None and time.monotonic() >= due + every:
                 for marker in [run.marker for run in runs if run.heartbeat > 0]:
                     if marker is not None:
-                        beat(marker)
+                        touch_marker(marker)
                 due = time.monotonic()
             try:
                 call = self._calls.get(timeout=None if every is None else max(0.0, due + every - time.monotonic()))
@@ -220,7 +220,7 @@ class OpenRuns:
                 call()
             with self._lock:
                 if not self._runs and self._calls.empty():
-                    self._heart = None
+                    self._thread = None
                     return
 
     def _hook(self) -> None:
@@ -228,7 +228,7 @@ class OpenRuns:
             self._hooked, threading.excepthook = threading.excepthook, self._thread_died
 
     def _unhook(self) -> None:
-        # Where somebody put his own over ours, ours stays below it, and finds nothing to do.
+        # Where other code set a hook after ours, ours stays below it, and does nothing.
         if self._hooked is not None and threading.excepthook == self._thread_died:
             threading.excepthook, self._hooked = self._hooked, None
 
@@ -237,7 +237,7 @@ def _concluded(run: OpenRun, status: RunStatus, why: str) -> bool:
     try:
         return run.run.conclude(status, why)
     except Exception as error:
-        logger.warning("%s: its verdict could not be told: %s", run.run.table, type(error).__name__)
+        logger.warning("%s: its verdict could not be reported: %s", run.run.table, type(error).__name__)
         return False
 
 

@@ -1,4 +1,4 @@
-"""Which process it was, and whether it still lives: a process id alone is used again."""
+"""Which process it is, and whether it is still alive. A process id alone does not say: the system uses it again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _STATE, _START = 0, 19  # of the fields of /proc/PID/stat that follow the comman
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. `place` is where its id means anything; `start` tells it from a later one with the same id."""
+    """One process. `place` is where its id means anything; `start` distinguishes it from a later process with the same id."""
 
     host: str
     place: str
     """The host, and on Linux the boot and the namespace of process ids: containers may share a host's name, and a folder."""
     pid: int
     start: str | None
-    """When it started, in the kernel's own count; None where the system does not tell."""
+    """When it started, in the kernel's own count; None where the system does not say."""
 
 
 def this_process() -> Process:
@@ -29,8 +29,8 @@ def this_process() -> Process:
     return Process(host, _place(host), pid, _start_of(pid))
 
 
-def lives(process: Process, *, here: Process) -> bool | None:
-    """Whether it lives, as seen from `here`, a process of this machine. None where its place is another one, so that nobody can ask."""
+def is_alive(process: Process, *, here: Process) -> bool | None:
+    """Whether it is alive, as seen from `here`, a process of this machine. None where it belongs to another place, which cannot be seen."""
     if process.place != here.place or os.name != "posix":
         return None
     if process.start is not None:

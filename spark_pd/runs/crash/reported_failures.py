@@ -1,28 +1,28 @@
-"""Which failures the runs of this process told by themselves, for whoever tells of the application's end. Nothing is kept otherwise."""
+"""Which failures the runs of this process reported, so that the application's end does not report them again."""
 
 from __future__ import annotations
 
 
 class ReportedFailures:
-    """The failures of runs that opened an incident, while somebody wants to know."""
+    """The failures of runs that opened an incident. Nothing is kept before `keep` is called."""
 
     def __init__(self) -> None:
-        self._wanted = self._any = False
-        # One only: an exception holds on to all that its block had in hand.
+        self._keeps = self._any = False
+        # Only the last one: an exception keeps all objects of its block alive.
         self._last: BaseException | None = None
 
-    def listen(self) -> None:
+    def keep(self) -> None:
         """Keep them from here on."""
-        self._wanted = True
+        self._keeps = True
 
     def add(self, error: BaseException) -> None:
-        """A run told that this left its block."""
-        if self._wanted:
+        """A run reported that this exception left its block."""
+        if self._keeps:
             self._any, self._last = True, error
 
     def include(self, error: BaseException) -> bool:
-        """Whether the process ends by what a run told: that exception, one that was raised from it or while it was handled, or an exit
-        code after any."""
+        """Whether a run reported what ends the process: that exception, one raised from it or while it was handled, or an exit code
+        after any."""
         if isinstance(error, SystemExit):
             return self._any
         waiting: list[BaseException | None] = [error]

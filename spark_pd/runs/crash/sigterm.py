@@ -1,7 +1,7 @@
-"""SIGTERM while runs are open: they get their verdict, then the signal has the effect that it would have had without us.
+"""SIGTERM while runs are open: they get their verdict, then the signal has the effect that it would have had without spark_pd.
 
-Where it would have ended the process, it still does, by the same signal. Where somebody has a handler of his own, that handler decides:
-it is called as ever, and what it raises is known again where it leaves a run's block.
+Where it would have ended the process, it still does, by the same signal. Where the user has a handler, that handler decides: it is called
+as usual, and its exception is recognized where it leaves a run's block.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 REASON = "terminated by SIGTERM"
 
 
-class Termination:
-    """The handler of SIGTERM of this process. `die` gives the open runs their verdicts, within a time of its own."""
+class SigtermHandler:
+    """The handler of SIGTERM of this process. `conclude` gives the open runs their verdicts, within a time limit of its own."""
 
-    def __init__(self, die: Callable[[], None]) -> None:
-        self._die = die
+    def __init__(self, conclude: Callable[[], None]) -> None:
+        self._conclude = conclude
         self._previous: Any = signal.SIG_DFL
-        self._dying = self._pending = self._calling = False
-        self._held = 0
+        self._terminating = self._pending = self._calling = False
+        self._delays = 0
         self._raised: BaseException | None = None
 
     def install(self) -> None:
-        """Take SIGTERM over, where this is the main thread and nobody wants it ignored or handled in C."""
+        """Handle SIGTERM, where this is the main thread and the signal is not ignored or handled in C."""
         if not _is_main_thread() or self._is_ours():
             return
         previous = signal.getsignal(signal.SIGTERM)
@@ -38,11 +38,11 @@ class Termination:
                 self._previous = previous
 
     def remove(self) -> None:
-        """Give SIGTERM back. In another thread than the main one it stays ours until the next time, to the effect that it would have had.
+        """Restore the handler that was there before. Only the main thread can; in another thread ours stays, and calls that one.
 
-        So it does where somebody put a handler of his own over ours: he may put ours back when it is nobody's any more.
+        It stays as well where other code set a handler after ours, since that code may restore ours later.
         """
-        if _is_main_thread() and self._is_ours() and not self._dying:
+        if _is_main_thread() and self._is_ours() and not self._terminating:
             with suppress(ValueError):
                 signal.signal(signal.SIGTERM, self._previous)
             self._raised = None
@@ -52,28 +52,28 @@ class Termination:
         return error is not None and error is self._raised
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """While a verdict is given in the main thread, SIGTERM waits: the verdict may be half told."""
+    def delayed(self) -> Iterator[None]:
+        """While the main thread gives a verdict, SIGTERM waits, so that it cannot interrupt the verdict."""
         if not _is_main_thread():
             yield
             return
-        self._held += 1
+        self._delays += 1
         try:
             yield
         finally:
-            self._held -= 1
-            if self._pending and not self._held:
+            self._delays -= 1
+            if self._pending and not self._delays:
                 self._pending = False
-                signal.raise_signal(signal.SIGTERM)  # to whom it is for by now
+                signal.raise_signal(signal.SIGTERM)  # for the handler that is set by now
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self._dying:
-            return  # a group was signalled, and `spark-pd exec` passed it on besides
-        if self._held:
+        if self._terminating:
+            return  # the process group got the signal, and `spark-pd exec` passed it on too
+        if self._delays:
             self._pending = True
             return
         if self._calling or not self._is_ours():
-            return  # somebody's handler over ours calls it, and decides
+            return  # a handler that was set after ours calls it, and decides
         if callable(self._previous):
             self._calling = True
             try:
@@ -84,14 +84,14 @@ class Termination:
             finally:
                 self._calling = False
             return
-        self._dying = True
+        self._terminating = True
         try:
-            self._die()
+            self._conclude()
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
             # Still here: the first process of a container survives its own SIGTERM, as it would have without us.
-            self._dying = False
+            self._terminating = False
 
     def _is_ours(self) -> bool:
         return signal.getsignal(signal.SIGTERM) == self._handle

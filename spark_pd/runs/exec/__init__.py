@@ -1,9 +1,10 @@
-"""`spark-pd exec`: a small parent that sees how a job ended, whatever it was, and tells what the job itself could not.
+"""`spark-pd exec`: a small parent process that sees how a job ended, and reports what the job itself could not.
 
-command -> child -> how it ended -> what it had told of its runs -> alerts -> the parent ends in the same way
+command -> child -> how it ended -> what its runs wrote into the journal -> alerts -> the parent ends in the same way
 """
 
+from spark_pd.runs.exec.application_name import application_name
 from spark_pd.runs.exec.child_process import Ending, run_child
-from spark_pd.runs.exec.findings import Findings, application_name, judge
+from spark_pd.runs.exec.judge_job_end import JobReport, judge
 
-__all__ = ["Ending", "Findings", "application_name", "judge", "run_child"]
+__all__ = ["Ending", "JobReport", "application_name", "judge", "run_child"]

@@ -1,4 +1,4 @@
-"""The child: its streams, signals, process group and exit are those that it would have without a parent."""
+"""Runs the child: its streams, signals, process group and exit are those that it would have without a parent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ending:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody stopped it by Ctrl-C: by the signal itself, or as shells and the JVM put it."""
+        """Whether it was stopped by Ctrl-C: by the signal itself, or by the exit code that shells and the JVM use for it."""
         return signal.SIGINT in (self.signal, self.code - BY_SIGNAL)
 
     def __str__(self) -> str:
@@ -67,15 +67,15 @@ class Ending:
 
 
 def run_child(command: Sequence[str], environ: Mapping[str, str]) -> Ending:
-    """Run a command to its end with this process's own streams, in its own process group, and pass on what signals come.
+    """Run a command to its end with this process's own streams, in its own process group, and pass on the signals that arrive.
 
-    Signals stay blocked afterwards: what is told of the child's end is told to its end. Ends with 126 or 127, and a message, where the
-    command cannot be run. Raises UsageError where the system has no processes as POSIX knows them.
+    Signals stay blocked afterwards, so that they do not interrupt the report of the child's end. A command that cannot be run ends with
+    126 or 127, and a message. Raises UsageError where the system has no POSIX processes.
     """
     if not hasattr(os, "posix_spawnp"):
         raise UsageError("spark-pd exec needs a POSIX system, such as Linux or macOS")
     passed = _passed_on()
-    # An ignored one would let the system fetch the child's exit code instead of us.
+    # If it is ignored, the system discards the child's exit code.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed | {signal.SIGCHLD})
     try:
@@ -90,13 +90,13 @@ def run_child(command: Sequence[str], environ: Mapping[str, str]) -> Ending:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
             continue
-        ending = _fetched(pid)
+        ending = _collected(pid)
         if ending is not None:
             return ending
 
 
 def _passed_on() -> set[int]:
-    """The signals to pass on: all that end a process by somebody's will, but for those that this one was told to ignore (nohup)."""
+    """The signals to pass on: all that are sent to end a process, except those that this process ignores (nohup)."""
     alone = {getattr(signal, name) for name in (*_LEFT_ALONE, *_OWN_FAULTS) if hasattr(signal, name)}
     ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
     return {int(number) for number in signal.valid_signals() - alone - ignored}
@@ -114,25 +114,25 @@ def _spawn(command: Sequence[str], environ: Mapping[str, str], mask: set[int]) -
 
 
 def _next_signal(awaited: set[int]) -> tuple[int, bool]:
-    """The next signal, and whether it was sent to this process alone, as far as the system tells."""
+    """The next signal, and whether it was sent to this process alone, as far as the system says."""
     if hasattr(signal, "sigwaitinfo"):
         info = signal.sigwaitinfo(awaited)
-        # A terminal that goes away tells its session's leader alone.
+        # A terminal that closes sends SIGHUP to its session's leader alone.
         hung_up = info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
         return info.si_signo, info.si_code != _FROM_KERNEL or hung_up
     number = signal.sigwait(awaited)
     return number, number not in (signal.SIGINT, signal.SIGQUIT)
 
 
-def _fetched(pid: int) -> Ending | None:
+def _collected(pid: int) -> Ending | None:
     """How the child ended; None where it did not."""
-    # The first process of a container inherits orphans, which nobody else fetches.
+    # The first process of a container inherits orphans, and has to collect their exit codes too.
     which = -1 if os.getpid() == 1 else pid
     while True:
         try:
             found, status = os.waitpid(which, os.WNOHANG)
         except ChildProcessError:
-            return Ending(1)  # somebody else fetched it
+            return Ending(1)  # another part of this process collected it
         if found == 0:
             return None
         if found == pid:

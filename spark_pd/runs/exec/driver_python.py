@@ -1,4 +1,4 @@
-"""What `spark-pd exec` puts in place of the driver's Python, so that spark-submit's job runs as under `spark-pd run`.
+"""Replaces the driver's Python under `spark-pd exec`, so that spark-submit's job runs as under `spark-pd run`.
 
 PYSPARK_DRIVER_PYTHON -> a shell script in the journal's folder -> the user's own Python, with driver_main.py before the job's script
 """
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from spark_pd.runs.exec.spark_submit import doubt, submission_of
+from spark_pd.runs.exec.spark_submit import spark_submit_of, why_not_watched
 
 VARIABLE = "PYSPARK_DRIVER_PYTHON"
 _PYTHON, _MAIN, _HANDOVER, _UNWATCHED = "driver-python", "spark_pd_driver.py", "application.json", "unwatched"
 
-# bash, as Spark's own scripts: dash drops variables whose names are no names to it. Only the job's script is watched: spark-submit has the
-# driver's Python do other things too. The job does not see the variable, and so what it starts is none of ours.
+# bash, as Spark's own scripts: dash drops variables whose names are no names to it. Only the job's script is watched: spark-submit runs
+# other things with the driver's Python too. The job does not see the variable, so what it starts is not watched.
 _SCRIPT = """\
 #!/usr/bin/env bash
 set -- {python} "$@"
@@ -34,7 +34,7 @@ exec "$@"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """What the application's run in the driver has from `exec`. It goes by a file that nobody else can read: conf may hold a key."""
+    """What `exec` passes to the application's run in the driver, in a file that only its owner can read: conf may hold a key."""
 
     name: str
     config_file: str | None = None
@@ -42,12 +42,14 @@ class Handover:
     conf: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def watched(command: Sequence[str], folder: Path, handover: Handover, environ: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
-    """The environment in which a command has its driver watched, if it is a spark-submit of a Python script; and why not, if it is one."""
-    submission = submission_of(command)
+def watched_environ(
+    command: Sequence[str], folder: Path, handover: Handover, environ: Mapping[str, str]
+) -> tuple[dict[str, str], str | None]:
+    """The environment in which a spark-submit of a Python script has its driver watched; and why it is not, where that is not possible."""
+    submission = spark_submit_of(command)
     if submission is None or submission.script is None:
         return dict(environ), None
-    if why := doubt(submission, environ):
+    if why := why_not_watched(submission, environ):
         return dict(environ), why
     try:
         return {**environ, VARIABLE: str(_put(folder, submission.script, handover, environ.get(VARIABLE)))}, None
@@ -56,7 +58,7 @@ def watched(command: Sequence[str], folder: Path, handover: Handover, environ: M
 
 
 def _put(folder: Path, script: str, handover: Handover, chosen: str | None) -> Path:
-    """The driver's Python from now on, before the one that was `chosen`, if any. Raises OSError where the folder is no place for it."""
+    """Write the script that replaces the driver's Python and starts the `chosen` one. Raises OSError where the folder cannot hold it."""
     python, main = folder / _PYTHON, folder / _MAIN
     if shlex.quote(str(python)) != str(python):
         raise OSError(f"Spark's scripts cannot run what lies in {folder}")
@@ -66,7 +68,7 @@ def _put(folder: Path, script: str, handover: Handover, chosen: str | None) -> P
         script=shlex.quote(script),
         main=main,
     )
-    main.write_bytes((files("spark_pd.application") / "driver_main.py").read_bytes())
+    main.write_bytes((files("spark_pd.runs.application") / "driver_main.py").read_bytes())
     content = json.dumps({"name": handover.name, "config_file": handover.config_file, "conf": dict(handover.conf)})
     _write(folder / _HANDOVER, content, mode=0o600)
     _write(python, text, mode=0o700)
@@ -75,16 +77,16 @@ def _put(folder: Path, script: str, handover: Handover, chosen: str | None) -> P
     return python
 
 
-def take(folder: Path) -> Handover:
-    """What was handed over; it is gone then. Raises OSError and ValueError."""
+def take_handover(folder: Path) -> Handover:
+    """Read and remove what `exec` passed. Raises OSError and ValueError."""
     path = folder / _HANDOVER
     found = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
     return Handover(name=found["name"], config_file=found["config_file"], conf=found["conf"])
 
 
-def unwatched(folder: Path, *, ended_well: bool) -> str | None:
-    """Why the job was not watched after all, in words; None where it was, or may not have come so far."""
+def why_unwatched(folder: Path, *, ended_well: bool) -> str | None:
+    """Why the job was not watched after all, in words; None where it was, or may have ended before."""
     with suppress(OSError):
         return (folder / _UNWATCHED).read_text(encoding="utf-8", errors="replace")
     return "its driver had another Python" if ended_well and (folder / _HANDOVER).exists() else None

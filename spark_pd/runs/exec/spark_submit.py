@@ -1,7 +1,7 @@
-"""A command that is a spark-submit: what it runs, under which name, and whether its driver will be a process of this machine.
+"""A spark-submit command: what it runs, under which name, and whether its driver will be a process of this machine.
 
-Where that is not sure it is doubted: YARN and Kubernetes hand PYSPARK_DRIVER_PYTHON on to a driver in the cluster, where a file of this
-machine is none.
+Where that is not certain the driver is not watched: YARN and Kubernetes pass PYSPARK_DRIVER_PYTHON to a driver in the cluster, where a file
+of this machine does not exist.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _UNSURE = "whether its driver runs on this machine is not in the command; --depl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What a spark-submit was given."""
+class SparkSubmit:
+    """The arguments of a spark-submit."""
 
     launcher: str
     resource: str | None = None
@@ -44,8 +44,8 @@ class Submission:
         return path.name if path.suffix == ".py" and path.parts[-2:] != ("spark_pd", "__main__.py") else None
 
 
-def submission_of(command: Sequence[str]) -> Submission | None:
-    """The submission that a command is; None where it is none."""
+def spark_submit_of(command: Sequence[str]) -> SparkSubmit | None:
+    """The arguments, where the command is a spark-submit; None where it is not."""
     if PurePath(command[0]).name not in LAUNCHERS:
         return None
     options: dict[str, str] = {}
@@ -65,11 +65,11 @@ def submission_of(command: Sequence[str]) -> Submission | None:
                 conf[key] = one
             else:
                 options[name] = value
-    return Submission(launcher=command[0], resource=resource, options=options, conf=conf)
+    return SparkSubmit(launcher=command[0], resource=resource, options=options, conf=conf)
 
 
-def doubt(submission: Submission, environ: Mapping[str, str]) -> str | None:
-    """Why the driver's Python cannot be chosen by PYSPARK_DRIVER_PYTHON, in words; None where it surely can."""
+def why_not_watched(submission: SparkSubmit, environ: Mapping[str, str]) -> str | None:
+    """Why PYSPARK_DRIVER_PYTHON may not choose the driver's Python, in words; None where it certainly does."""
     given = [submission.conf]
     if file := submission.options.get("--properties-file"):
         given.append(_properties(Path(file)))
@@ -94,8 +94,8 @@ def _first(found: Sequence[Mapping[str, str]], name: str) -> str | None:
     return next((one[name] for one in found if name in one), None)
 
 
-def _defaults(submission: Submission, environ: Mapping[str, str]) -> Mapping[str, str] | None:
-    """What spark-defaults.conf says; None where it is not sure which one Spark will read."""
+def _defaults(submission: SparkSubmit, environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """What spark-defaults.conf says; None where it is not certain which one Spark will read."""
     folders = (
         [Path(environ["SPARK_CONF_DIR"])] if environ.get("SPARK_CONF_DIR") else [home / "conf" for home in _homes(submission, environ)]
     )
@@ -108,8 +108,8 @@ def _defaults(submission: Submission, environ: Mapping[str, str]) -> Mapping[str
     return found
 
 
-def _homes(submission: Submission, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where Spark may be; nowhere, where the program may be a wrapper that knows better."""
+def _homes(submission: SparkSubmit, environ: Mapping[str, str]) -> Iterator[Path]:
+    """The folders where Spark may be; none where the program may be a wrapper that chooses another."""
     if environ.get("SPARK_HOME"):
         yield Path(environ["SPARK_HOME"])
         return

@@ -1,4 +1,4 @@
-"""A finding to what is told of it: a verdict of the trigger `late`, with its alert. Pure."""
+"""From a finding to a verdict of the trigger `late`, with its alert. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCE = "spark-pd watch"
 
 
 def verdict_of(schedule: Schedule, subject: Subject, finding: Finding, *, severity: Severity, on: bool, now: datetime) -> Verdict | None:
-    """What the finding says of the subject's incident; None where it says nothing. on: whether the trigger is switched on."""
+    """The verdict for the subject's incident; None where the finding opens and closes nothing. on: whether the trigger is on."""
     if not on:
         closing = _alert(schedule, subject, finding, "resolved", severity, f"trigger {TRIGGER} switched off", now)
         return _verdict(subject, finding, closing, switched_off=True)

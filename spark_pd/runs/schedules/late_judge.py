@@ -1,4 +1,4 @@
-"""Whether the runs that a schedule expects came: from the schedule, what is known of runs, and the time, to a finding. Pure."""
+"""Judges whether the runs that a schedule expects came: from the schedule, the known runs, and the time, to a finding. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spark_pd.runs.schedules.schedule import Schedule, shown
 # A run that ended with an exception, was stopped by a rule or was cancelled has not brought the table.
 CAME = ("passed", "unknown")
 LOOKS_BACK = 4
-"""Slots: one run is not taken for two of them, which the slots before it decide."""
+"""Slots before the last one that are looked at, so that one run does not count for two slots."""
 
 What: TypeAlias = Literal["on time", "came late", "late", "missing", "too long", "failed", "not known", "not due yet"]
 
@@ -27,7 +27,7 @@ class EndedRun:
     started_at: datetime
     ended_at: datetime
     status: str
-    told: bool = False
+    reported: bool = False
     """Whether its own failure opened an incident."""
 
     @property
@@ -38,7 +38,7 @@ class EndedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunRun:
-    """A run that began, and has not written down its end: it is under way, or died."""
+    """A run that has recorded its start but no end: it is running, or its process died."""
 
     run_id: str
     began_at: datetime
@@ -49,28 +49,28 @@ class Known:
     """What is known of a subject's runs."""
 
     ended: tuple[EndedRun, ...] = ()
-    """In the order in which they ended; all that did so since the slots that are looked back at."""
+    """In the order in which they ended; all that ended since the first slot that is looked at."""
     begun: tuple[BegunRun, ...] = ()
-    """Those without an end, in order; empty as well where no state's table tells of them."""
+    """Those without an end, in order; empty as well where there is no state's table."""
     first_at: datetime | None = None
     """When the first run started that is known at all. None where there is none."""
     since: datetime | None = None
-    """When the watch began to look after it: slots up to then are not judged. None: it always did."""
+    """When the watch started: slots up to then are not judged. None: all slots are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is to be said of one schedule at one time."""
+    """The judgment of one schedule at one time."""
 
     what: What
     outcome: Outcome
     reason: str
     at: datetime
-    """The time that it is about: of the slot, or of what became of a run. One that is about an earlier time changes nothing any more."""
+    """The time of the slot or of the run's end. A later finding about an earlier time changes nothing."""
     slot: datetime | None
     """The last slot whose time is over; None where there is none."""
     run: EndedRun | None = None
-    """The run that was looked at."""
+    """The run that decided it."""
     under_way: BegunRun | None = None
 
 
@@ -81,7 +81,7 @@ def earliest(schedule: Schedule, now: datetime, grace: timedelta) -> datetime:
 
 
 def judge(schedule: Schedule, known: Known, now: datetime, grace: timedelta) -> Finding:
-    """What is to be said now. grace: how long after a slot a run is not late yet."""
+    """The finding now. grace: how long after a slot a run is not late yet."""
     closes = [slot + grace for slot in schedule.slots_until(now - grace, LOOKS_BACK)]
     came = [run for run in known.ended if run.status in CAME]
     late = _slot(schedule, known, came, closes, now, grace)
@@ -115,7 +115,7 @@ def _slot(
         return Finding(what=what, outcome="good", reason=reason, at=max(over, (behind or mine)[-1].ended_at), slot=slot, run=run)
 
     def silent(what: What, outcome: Outcome, why: str, run: EndedRun | None = None) -> Finding:
-        """Nobody is told, and nothing is closed."""
+        """A finding that opens and closes nothing."""
         return Finding(what=what, outcome=outcome, reason=f"{due}; {why}", at=over, slot=slot, run=run, under_way=under_way)
 
     if known.first_at is None:
@@ -123,18 +123,18 @@ def _slot(
     if known.first_at > closes[-2]:
         return silent("not known", "unknown", f"its first run that is known began only at {_time(schedule, known.first_at)}")
     if known.since is not None and over <= known.since:
-        return silent("not known", "unknown", f"it is looked after from {_time(schedule, known.since)} on")
+        return silent("not known", "unknown", f"it is watched from {_time(schedule, known.since)} on")
     bad = [run for run in known.ended if run.ended_at > closes[-2] and run.status in ("failed", "errored")]
-    if bad and bad[-1].told:
+    if bad and bad[-1].reported:
         how = "was stopped by a rule" if bad[-1].status == "failed" else "errored"
-        return silent("failed", "none", f"a run {how} at {_time(schedule, bad[-1].ended_at)}, which its own incident tells", bad[-1])
+        return silent("failed", "none", f"a run {how} at {_time(schedule, bad[-1].ended_at)}, which has its own incident", bad[-1])
     if under_way is not None:
         reason = f"{due}; a run began at {_time(schedule, under_way.began_at)} and has not ended"
         return Finding(what="late", outcome="firing", reason=reason, at=over, slot=slot, under_way=under_way)
     last = came[-1] if came else None
     seen = f"the last one ended at {_time(schedule, last.ended_at)}" if last else f"none came since {_time(schedule, closes[0])}"
     if bad:
-        seen = f"one ended {bad[-1].status} at {_time(schedule, bad[-1].ended_at)}, of which nobody was told"
+        seen = f"one ended {bad[-1].status} at {_time(schedule, bad[-1].ended_at)}, and that was not reported"
     return Finding(what="missing", outcome="firing", reason=f"{due}; {seen}", at=over, slot=slot, run=bad[-1] if bad else last)
 
 
@@ -158,11 +158,11 @@ def _mine(came: Sequence[EndedRun], closes: Sequence[datetime], known: Known) ->
 
 
 def _too_long(schedule: Schedule, known: Known, came: Sequence[EndedRun], now: datetime) -> Finding | None:
-    """The run that is under way, or else the last one that came, where it takes or took longer than it may."""
+    """The running run, or else the last one that came, where it takes or took too long."""
     if schedule.at_most is None:
         return None
     allowed = f"at most {shown(schedule.at_most)}"
-    # One that a later run has overtaken is dead: that is told by others, and not how long it takes.
+    # A run that a later one has overtaken is dead. That is reported elsewhere, and its duration is not.
     newest = max((run.started_at for run in known.ended), default=None)
     for begun in known.begun:
         if now - begun.began_at > schedule.at_most and (newest is None or begun.began_at > newest):
@@ -177,7 +177,7 @@ def _too_long(schedule: Schedule, known: Known, came: Sequence[EndedRun], now: d
 
 
 def _if_new(finding: Finding, known: Known) -> Finding | None:
-    """Nothing that was so before the watch began."""
+    """The finding, unless it was already so before the watch started."""
     return None if known.since is not None and finding.at <= known.since else finding
 
 

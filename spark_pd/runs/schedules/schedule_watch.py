@@ -1,4 +1,4 @@
-"""One look at all schedules: what is known of their runs, what is to be said of it, and who was told."""
+"""One look at all schedules: reads what is known of their runs, judges it, and submits the alerts."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from spark_pd.runs.schedules.schedule import Schedule
 if TYPE_CHECKING:
     from spark_pd.delivery.notifier import Notifier
 
-Told = Literal["told", "told before", "withheld", "not delivered", "nobody"]
+Reported = Literal["told", "told before", "withheld", "not delivered", "nobody"]
 
 
-class Runs(Protocol):
-    """Where runs are known from."""
+class RunsReader(Protocol):
+    """Reads runs."""
 
     def read(self, since: Mapping[str, datetime]) -> Mapping[str, Known]:
         """What is known of each subject (`Subject.prefix`), of its runs those that ended from that time on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A schedule and whose runs it is about."""
+class ScheduledSubject:
+    """A schedule, and the subject whose runs it expects."""
 
     schedule: Schedule
     subject: Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one look found of one schedule, and what became of it."""
+class ScheduleReport:
+    """What one look found of one schedule, and what became of the alert."""
 
-    watched: Watched
+    scheduled: ScheduledSubject
     finding: Finding
-    told: Told = "nobody"
+    reported: Reported = "nobody"
     why: str = ""
     """What became of the alert, in a sentence; empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Looks at schedules, as often as it is asked to. Which runs were seen and told of is in the state, not in here."""
+class ScheduleWatch:
+    """Looks at schedules, as often as it is called. Which runs were seen and reported is in the incident state, not in here."""
 
-    watched: tuple[Watched, ...]
+    scheduled: tuple[ScheduledSubject, ...]
     notifier: Notifier
     store: StateStore | None
-    """None where nothing is remembered, since nothing is sent."""
+    """None where no state is kept, since nothing is sent."""
     grace: timedelta
     """Of schedules that name none."""
     severity: Severity
@@ -61,66 +61,66 @@ class Watch:
     deadline: float
     """Seconds."""
     since: datetime | None = None
-    """Slots up to then are not judged. None: those before the first look that the state remembers."""
+    """Slots up to then are not judged. None: those before the first look that is in the state."""
 
-    def look(self, runs: Runs, now: datetime) -> list[Seen]:
-        """Look once, and tell who must know. Raises what reading raises."""
-        wanted = {each.subject.prefix: earliest(each.schedule, now, self._grace(each)) for each in self.watched}
+    def look(self, runs: RunsReader, now: datetime) -> list[ScheduleReport]:
+        """Look once, and submit the alerts. Raises what reading raises."""
+        wanted = {each.subject.prefix: earliest(each.schedule, now, self._grace(each)) for each in self.scheduled}
         known = runs.read(wanted) if wanted else {}
-        memories = self._remembered(now)
+        states = self._states(now)
         verdicts: list[Verdict] = []
-        seen: list[Seen] = []
-        for each in self.watched:
-            memory = memories.get(each.subject.dedup_key(TRIGGER))
-            mine = replace(known.get(each.subject.prefix, Known()), since=self._since(memory))
+        reports: list[ScheduleReport] = []
+        for each in self.scheduled:
+            state = states.get(each.subject.dedup_key(TRIGGER))
+            mine = replace(known.get(each.subject.prefix, Known()), since=self._since(state))
             finding = judge(each.schedule, mine, now, self._grace(each))
-            before = _told_before(finding, memory) if self.on else ""
-            seen.append(Seen(watched=each, finding=finding, told="told before" if before else "nobody", why=before))
+            before = _reported_before(finding, state) if self.on else ""
+            reports.append(ScheduleReport(scheduled=each, finding=finding, reported="told before" if before else "nobody", why=before))
             verdict = verdict_of(each.schedule, each.subject, finding, severity=self.severity, on=self.on, now=now)
             if verdict is not None and not before and (mine.since is None or finding.at > mine.since):
                 verdicts.append(verdict)
         notification = self.notifier.submit(verdicts, seconds=self.deadline) if verdicts else None
         deliveries = {each.alert.dedup_key: each for each in (notification.wait() if notification is not None else ())}
-        return [_with(each, deliveries.get(each.watched.subject.dedup_key(TRIGGER))) for each in seen]
+        return [_with(each, deliveries.get(each.scheduled.subject.dedup_key(TRIGGER))) for each in reports]
 
-    def _grace(self, each: Watched) -> timedelta:
+    def _grace(self, each: ScheduledSubject) -> timedelta:
         return self.grace if each.schedule.grace is None else each.schedule.grace
 
-    def _since(self, memory: IncidentState | None) -> datetime | None:
-        """Slots up to then are not judged: those before the first look, and those before somebody resolved the incident by hand."""
-        remembered = memory.run_started_at if memory is not None and memory.outcome == "none" else None
-        return max((at for at in (self.since, remembered) if at is not None), default=None)
+    def _since(self, state: IncidentState | None) -> datetime | None:
+        """Slots up to then are not judged: those before the first look, and those before the incident was resolved by hand."""
+        first = state.run_started_at if state is not None and state.outcome == "none" else None
+        return max((at for at in (self.since, first) if at is not None), default=None)
 
-    def _remembered(self, now: datetime) -> Mapping[str, IncidentState]:
-        """What is remembered of each incident. Of those that are new to the state, that they are looked after from now on."""
+    def _states(self, now: datetime) -> Mapping[str, IncidentState]:
+        """The state of each incident. New ones are saved, with now as the time from which they are watched."""
         if self.store is None:
             return {}
         found: dict[str, IncidentState] = {}
-        for each in self.watched:  # one by one: a run of one table does not wait for all the others
+        for each in self.scheduled:  # one by one: a run of one table does not wait for all the others
             key = each.subject.dedup_key(TRIGGER)
-            with self.store.hold([key]) as held:
-                memory = held.memories.get(key)
-                if memory is None and held.known and self.on and self.since is None:
-                    memory = IncidentState(dedup_key=key, run_started_at=now)
-                    held.save([memory])
-            if memory is not None:
-                found[key] = memory
+            with self.store.hold([key]) as locked:
+                state = locked.memories.get(key)
+                if state is None and locked.known and self.on and self.since is None:
+                    state = IncidentState(dedup_key=key, run_started_at=now)
+                    locked.save([state])
+            if state is not None:
+                found[key] = state
         return found
 
 
-def _told_before(finding: Finding, memory: IncidentState | None) -> str:
-    """Why an earlier look told the same already; empty where none did."""
-    if memory is None or memory.run_started_at is None or memory.outcome != finding.outcome:
+def _reported_before(finding: Finding, state: IncidentState | None) -> str:
+    """Why the alert need not be sent, since an earlier look reported the same; empty where none did."""
+    if state is None or state.run_started_at is None or state.outcome != finding.outcome:
         return ""
-    if finding.outcome == "firing" and memory.open_since is not None and memory.run_started_at == finding.at:
-        return f"its incident is open since {memory.open_since:%Y-%m-%d %H:%M} UTC"
-    closed = finding.outcome == "good" and memory.open_since is None and memory.run_started_at >= (finding.slot or finding.at)
+    if finding.outcome == "firing" and state.open_since is not None and state.run_started_at == finding.at:
+        return f"its incident is open since {state.open_since:%Y-%m-%d %H:%M} UTC"
+    closed = finding.outcome == "good" and state.open_since is None and state.run_started_at >= (finding.slot or finding.at)
     return "nothing is open" if closed else ""
 
 
-def _with(seen: Seen, delivery: Delivery | None) -> Seen:
-    """With what became of its alert."""
+def _with(report: ScheduleReport, delivery: Delivery | None) -> ScheduleReport:
+    """The report, with what became of its alert."""
     if delivery is None:
-        return seen
-    told: Told = {"sent": "told", "suppressed": "withheld"}.get(delivery.status, "not delivered")  # type: ignore[assignment]
-    return replace(seen, told=told, why=f"{delivery.status}: {delivery.reason}")
+        return report
+    reported: Reported = {"sent": "told", "suppressed": "withheld"}.get(delivery.status, "not delivered")  # type: ignore[assignment]
+    return replace(report, reported=reported, why=f"{delivery.status}: {delivery.reason}")

@@ -1,10 +1,10 @@
-"""Streams: what each micro-batch of a query was like, and how the query ended.
+"""Streams: the counts of each micro-batch of a query, and how the query ended.
 
 a query's progress -> batch -> window -> facts -> decisions, alerts -> verdicts -> notifier
 """
 
 from spark_pd.runs.streaming.foreach_batch import ForeachBatch
+from spark_pd.runs.streaming.query_watch import Watch
 from spark_pd.runs.streaming.streams import Streams
-from spark_pd.runs.streaming.watch import StreamPlan, Watch
 
-__all__ = ["ForeachBatch", "StreamPlan", "Streams", "Watch"]
+__all__ = ["ForeachBatch", "Streams", "Watch"]

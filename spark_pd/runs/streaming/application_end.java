@@ -1,4 +1,4 @@
-// Whether the application's end came before what the streaming listeners are told of. It is on their own queue ("streams"), which keeps the order
+// Whether the application's end came before an event of the streaming listeners. It is on their own queue ("streams"), which keeps the order
 // in which events were posted: a query that a stopped session ended was terminated behind the application's end, one that failed by itself
 // before it. Compiled in the running driver like spark_pd/spark/executions.java.
 package spark_pd;

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.streaming.reported_batches import ReportedBatch, reported_batches
+from spark_pd.runs.write_target import WriteOptions
 
 if TYPE_CHECKING:
     from spark_pd.runs.run import Run
@@ -19,23 +19,13 @@ NOT_OVER_CONNECT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """How a batch is written; as `run.write` has it."""
-
-    mode: str = "append"
-    format: str | None = None
-    partition_by: str | Sequence[str] = ()
-    options: Mapping[str, Any] | None = None
-
-
 class ForeachBatch:
     """What `writeStream.foreachBatch` takes. `run` is the last batch's Run."""
 
-    def __init__(self, table: str, make: Callable[[], Run], target: Target, write: Callable[[Any, int], object] | None) -> None:
+    def __init__(self, table: str, make: Callable[[], Run], how: WriteOptions, write: Callable[[Any, int], object] | None) -> None:
         self._table = table
         self._make = make
-        self._target = target
+        self._how = how
         self._write = write
         self.run: Run | None = None
         """The run of the last batch, complete once its block has ended; None before the first."""
@@ -46,8 +36,8 @@ class ForeachBatch:
         return f"ForeachBatch({self._table!r}, batch_id={self.batch_id})"
 
     def __call__(self, df: Any, batch_id: int) -> None:
-        """Check the batch, and write what stays of it. Raises RuleFailed, which ends the query, before anything is written."""
-        query = _query_run(df)  # before anything of the user's can change what the thread says
+        """Check the batch, and write the rows that stay. Raises RuleFailed, which ends the query, before anything is written."""
+        query = _query_run_id(df)  # before the user's code can change the thread's properties
         run = self._make()
         self.run, self.batch_id = run, batch_id
         try:
@@ -63,17 +53,16 @@ class ForeachBatch:
         if self._write is not None:
             self._write(checked, batch_id)
         else:
-            target = self._target
-            run.write(checked, mode=target.mode, format=target.format, partition_by=target.partition_by, options=target.options)
+            run.write_with(checked, self._how)
 
     def __reduce__(self) -> str:
         raise UsageError(NOT_OVER_CONNECT)
 
 
-def _query_run(df: Any) -> str | None:
-    """Which start of which query this thread does a batch of: Spark makes that its job group, beside the query's id.
+def _query_run_id(df: Any) -> str | None:
+    """The run id of the query whose batch this thread executes: Spark sets it as the job group, beside the query's id.
 
-    None where it does not say: the function was called by hand, or Python's threads have none of their own in the JVM.
+    None where it is not set: the function was called by hand, or Python's threads do not have JVM threads of their own.
     """
     with suppress(Exception):
         context = df.sparkSession.sparkContext

@@ -1,8 +1,8 @@
-"""The streaming listener: one for each session of this process, there as long as one of its queries is watched.
+"""The streaming listener: one for each session of this process, registered while one of its queries is watched.
 
-Spark calls it from a thread of its own (py4j's, or over Connect the client's): it puts what it was told into a queue, and one daemon
-thread does the rest. Where Spark cannot call us (Connect's client of PySpark 3.5 runs listeners on the server), that thread asks the
-queries themselves.
+Spark calls it from a thread of its own (py4j's, or over Connect the client's): it puts each event into a queue, and one daemon thread
+handles them. Where Spark cannot call this process (Connect's client of PySpark 3.5 runs listeners on the server), that thread polls the
+queries.
 """
 
 from __future__ import annotations
@@ -17,96 +17,96 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias
 
-from spark_pd.runs.streaming.application_end import ApplicationEnd
+from spark_pd.runs.streaming.query_end import ApplicationEnd
 from spark_pd.spark.session import is_connect
 
 logger = logging.getLogger("spark_pd.streaming")
 
 POLL = 1.0
-"""Seconds between two looks at queries that do not tell of themselves."""
+"""Seconds between two polls of queries that no listener reports."""
 LOOK = 30.0
-"""Seconds between two looks at queries that do: of what Spark's own queue had no room for, and of queries of another session."""
+"""Seconds between two looks at queries that a listener reports: Spark drops events when its queue is full."""
 
 
 _Event: TypeAlias = tuple[str, str, Any]
-"""What happened, to which run of a query, and what was told of it."""
+"""What happened, the run id of the query, and the details."""
 
 
-class Watched(Protocol):
-    """Who watches a query."""
+class QueryWatch(Protocol):
+    """The watch of one query."""
 
     @property
     def run_id(self) -> str:
         """Of the query, another one at each start."""
 
     def progressed(self, progress: Any) -> None:
-        """The query told of its progress."""
+        """Spark reported the query's progress."""
 
     def terminated(self, failure: str | None) -> None:
         """The query ended, by that exception or by none."""
 
     def catch_up(self) -> None:
-        """Ask the query what it has done so far."""
+        """Read from the query what it has done so far."""
 
     def look(self) -> None:
         """Catch up if the query is over."""
 
     def settle(self) -> None:
-        """Catch up, and wait for what is told."""
+        """Catch up, and wait for the deliveries."""
 
 
-class Hub:
-    """The listener of one session, and those who watch its queries."""
+class SessionQueryListener:
+    """The listener of one session, and the watches of its queries."""
 
     def __init__(self, spark: Any) -> None:
         self._spark = weakref.ref(spark)
         self._lock = threading.Lock()
-        self._watches: dict[str, Watched] = {}
+        self._watches: dict[str, QueryWatch] = {}
         self._events: SimpleQueue[_Event | None] = SimpleQueue()
         self._listener: Any = None
         self._end: ApplicationEnd | None = None
         self._polls = False
         self._thread: threading.Thread | None = None
 
-    def add(self, watch: Watched) -> None:
-        """Tell it of its query from now on."""
+    def add(self, watch: QueryWatch) -> None:
+        """Pass it the events of its query from now on."""
         with self._lock:
             self._watches[watch.run_id] = watch
             if self._thread is None:
-                self._events = SimpleQueue()  # the last thread's may hold what was meant for it
-                self._listen()
+                self._events = SimpleQueue()  # the last thread's queue may still hold events for that thread
+                self._add_listener()
                 self._thread = threading.Thread(target=self._work, args=(self._events,), name="spark_pd-streams", daemon=True)
                 self._thread.start()
 
-    def remove(self, watch: Watched) -> None:
-        """Tell it nothing any more. With the last one the listener goes."""
+    def remove(self, watch: QueryWatch) -> None:
+        """Pass it no more events. The last one removes the listener."""
         with self._lock:
             if self._watches.get(watch.run_id) is watch:
                 del self._watches[watch.run_id]
             if not self._watches:
                 self._thread = None
                 self._events.put(None)
-                self._deafen()
+                self._remove_listener()
 
     def drain(self, seconds: float) -> None:
-        """Wait until all that was told is judged, so many seconds at most."""
+        """Wait until all events up to now are handled, so many seconds at most."""
         done = threading.Event()
-        with self._lock:  # what is put before the thread is told to end, it still does
+        with self._lock:  # the thread still handles what is put before its end
             if self._thread is None or threading.current_thread() is self._thread:
                 return
             self._events.put(("drained", "", done))
         done.wait(seconds)
 
-    def settle(self) -> None:
-        """Have all that is watched told, before the interpreter ends."""
+    def settle_all(self) -> None:
+        """Bring all watches up to date, before the interpreter ends."""
         for watch in list(self._watches.values()):
             with suppress(Exception):
                 watch.settle()
 
-    def _listen(self) -> None:
+    def _add_listener(self) -> None:
         spark = self._spark()
         try:
-            if is_connect(spark) and _client_cannot_hear():
+            if is_connect(spark) and _client_takes_no_listeners():
                 raise RuntimeError("Connect's client of PySpark 3.5 runs listeners on the server")
             self._end = ApplicationEnd(spark)
             listener = _listener_class()(self._events, self._end.came)
@@ -114,9 +114,9 @@ class Hub:
             self._listener = listener
         except Exception as error:
             self._polls = True
-            logger.info("no streaming listener in this session (%s): its queries are asked every %g s", type(error).__name__, POLL)
+            logger.info("no streaming listener in this session (%s): its queries are polled every %g s", type(error).__name__, POLL)
 
-    def _deafen(self) -> None:
+    def _remove_listener(self) -> None:
         listener, self._listener, self._polls = self._listener, None, False
         end, self._end = self._end, None
         if end is not None:
@@ -144,21 +144,21 @@ class Hub:
             for watch in list(self._watches.values()):
                 (watch.catch_up if self._polls else watch.look)()
             return
-        kind, run_id, told = event
+        kind, run_id, details = event
         if kind == "drained":
-            told.set()
-        watched = self._watches.get(run_id)
-        if watched is not None and kind == "progress":
-            watched.progressed(told)
-        elif watched is not None:
-            watched.terminated(told)
+            details.set()
+        owner = self._watches.get(run_id)
+        if owner is not None and kind == "progress":
+            owner.progressed(details)
+        elif owner is not None:
+            owner.terminated(details)
 
 
 def _debug() -> bool:
     return logger.isEnabledFor(logging.DEBUG)
 
 
-def _client_cannot_hear() -> bool:
+def _client_takes_no_listeners() -> bool:
     import pyspark
 
     return pyspark.__version__.startswith("3.")
@@ -167,15 +167,15 @@ def _client_cannot_hear() -> bool:
 def _listener_class() -> Any:
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
-    class Listener(StreamingQueryListener):
-        """Does as little as it can: Spark's own queue waits for it."""
+    class EventForwarder(StreamingQueryListener):
+        """Only forwards events: Spark's own queue waits for it."""
 
         def __init__(self, events: SimpleQueue[_Event | None], over: Callable[[], bool]) -> None:
             self._spark_pd_events = events
             self._spark_pd_over = over
 
         def onQueryStarted(self, event: Any) -> None:
-            """Spark waits for this one with the query's start."""
+            """Nothing: the query's start waits for it."""
 
         def onQueryProgress(self, event: Any) -> None:
             """A batch completed, or there was nothing to do."""
@@ -185,36 +185,36 @@ def _listener_class() -> Any:
             """There is nothing to do."""
 
         def onQueryTerminated(self, event: Any) -> None:
-            """The query ended. Asked at once: a session that is stopped ends its queries by exceptions that nobody has to hear of."""
+            """The query ended. An exception that comes from the end of the session is not a failure, which has to be known now."""
             failure = None if event.exception is None or self._spark_pd_over() else str(event.exception)
             self._spark_pd_events.put(("terminated", str(event.runId), failure))
 
-    return Listener
+    return EventForwarder
 
 
-class _Hubs:
-    """The hubs of this process, by session."""
+class _SessionListeners:
+    """The listeners of this process, by session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._hubs: weakref.WeakKeyDictionary[Any, Hub] = weakref.WeakKeyDictionary()
+        self._by_session: weakref.WeakKeyDictionary[Any, SessionQueryListener] = weakref.WeakKeyDictionary()
         self._process: int | None = None
 
-    def of(self, spark: Any) -> Hub:
-        """The session's hub."""
+    def of(self, spark: Any) -> SessionQueryListener:
+        """The session's listener."""
         with self._lock:
             if self._process is None:
                 self._process = os.getpid()
                 with suppress(RuntimeError):  # the interpreter ends already
-                    atexit.register(self._leave)
-            return self._hubs.setdefault(spark, Hub(spark))
+                    atexit.register(self._at_exit)
+            return self._by_session.setdefault(spark, SessionQueryListener(spark))
 
-    def _leave(self) -> None:
-        """A query's exception that ends the job is often the last thing that happens in it."""
+    def _at_exit(self) -> None:
+        """The exception of a query that ends the job is often its last event."""
         if self._process == os.getpid():
-            for hub in list(self._hubs.values()):
-                hub.settle()
+            for listener in list(self._by_session.values()):
+                listener.settle_all()
 
 
-_hubs = _Hubs()
-hub_of = _hubs.of
+_session_listeners = _SessionListeners()
+listener_of_session = _session_listeners.of

@@ -1,6 +1,6 @@
-"""What Spark tells of a query's progress, as batches. Pure.
+"""From a query's progress, as Spark reports it, to batches. Pure.
 
-It comes in three forms: objects, mappings (PySpark 3.5), and mappings whose rows are values with a schema (3.5 over Connect).
+Progress comes in three forms: objects, mappings (PySpark 3.5), and mappings whose rows are values with a schema (3.5 over Connect).
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from spark_pd.checks.counts import Counts, Reading, Unknown
-from spark_pd.runs.streaming.batches import Batch
-from spark_pd.runs.streaming.counted_once import BEGUN, DIFFERENT, reading_of
+from spark_pd.runs.streaming.batch_window import Batch
+from spark_pd.runs.streaming.double_counting import BEGUN, DIFFERENT, reading_of
 
 
 def value(progress: Any, name: str) -> Any:
-    """What the progress says under that name."""
+    """The progress's value of that name."""
     return progress.get(name) if isinstance(progress, Mapping) else getattr(progress, name, None)
 
 
 def ran(progress: Any) -> bool:
-    """Whether a batch was executed: Spark also tells every few seconds that there was nothing to do."""
+    """Whether a batch was executed: Spark also reports every few seconds that there was nothing to do."""
     return "addBatch" in (value(progress, "durationMs") or {})
 
 
@@ -31,8 +31,8 @@ def observed_names(progress: Any) -> tuple[str, ...]:
 
 def read_rows(progress: Any) -> bool:
     """Whether the batch read any rows from its sources."""
-    told = value(progress, "numInputRows")
-    return bool(told) or any(value(source, "numInputRows") for source in value(progress, "sources") or ())
+    rows = value(progress, "numInputRows")
+    return bool(rows) or any(value(source, "numInputRows") for source in value(progress, "sources") or ())
 
 
 def batch_of(progress: Any, observed: str | None) -> Batch:
@@ -51,7 +51,7 @@ def batch_of(progress: Any, observed: str | None) -> Batch:
 
 
 def _reading(row: Any) -> Reading | None:
-    """What the metrics say; None where one is missing."""
+    """The counts of the metrics; None where one is missing."""
     values = dict(row) if isinstance(row, Mapping) else row.asDict()
     if "schema" in values:
         values = dict(zip((field["name"] for field in values["schema"]["fields"]), values["values"], strict=False))

@@ -1,4 +1,4 @@
-"""Which batches told by themselves, as runs of this process, what ends their query: whoever watches it does not tell it again."""
+"""The batches whose runs reported the failure that ends their query, so that the query's watch does not report it again."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import threading
 from dataclasses import dataclass
 
 MOST = 100
-"""Starts of queries that are remembered: a job that restarts its queries in a loop fails without end."""
+"""Starts of queries that are kept: a job may restart its queries in a loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedBatch:
-    """A batch whose run failed, and somebody was told."""
+    """A batch whose run failed, and reported it."""
 
     table: str
     batch_id: int
 
     def __str__(self) -> str:
-        return f"the run of its batch {self.batch_id} told it, as the failure of {self.table}"
+        return f"the run of its batch {self.batch_id} reported it as the failure of {self.table}"
 
 
 class ReportedBatches:
-    """By the id that each start of a query has: the last batch that left its function by an exception that was told."""
+    """By the run id of each start of a query: the last batch whose exception was reported."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of: dict[str, ReportedBatch] = {}
 
     def add(self, query_run: str, batch: ReportedBatch) -> None:
-        """Remember it."""
+        """Keep it."""
         with self._lock:
             self._of.pop(query_run, None)
             self._of[query_run] = batch
@@ -38,7 +38,7 @@ class ReportedBatches:
     def ending(self, query_run: str, *, completed: int) -> ReportedBatch | None:
         """The batch that ended that start of a query, whose last completed batch is `completed` (-1: none did).
 
-        None where nothing was told, or the query got over it: somebody caught the exception, and the batch completed.
+        None where nothing was reported, or the batch completed after all, since the user's code caught the exception.
         """
         with self._lock:
             batch = self._of.get(query_run)

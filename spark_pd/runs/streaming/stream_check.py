@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 from spark_pd.checks import constants
 from spark_pd.checks.counting import check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics, row_plan
-from spark_pd.model import Rule, Subject, names
+from spark_pd.model import Rule, names
 from spark_pd.model.errors import UsageError
-from spark_pd.runs.streaming import counted_once as once
+from spark_pd.runs.run_plan import RunPlan
+from spark_pd.runs.streaming.double_counting import observes_rows_once, partition_metrics
 
 INSTEAD = "monitor.foreach_batch checks each micro-batch as a DataFrame of its own, before it is written: use it for"
 
@@ -26,38 +27,37 @@ class StreamCheck:
     df: Any
     """The rows that stay."""
     name: str
-    """What Spark observes its counts under."""
+    """The name of the observation with its counts."""
     plan: RowPlan
     rules: tuple[Rule, ...]
     """As they were given."""
-    rules_source: str
-    table: str
-    subject: Subject
+    run: RunPlan
+    """Of the run that checked it."""
     digest: str = field(init=False)
-    """Of the rules that are counted: other rules, other counts."""
-    vouched: bool = True
-    """Whether it is known, or unknown and said so, that each row was counted once."""
+    """Of the rules that are counted. Counts of other rules cannot be added to these."""
+    detects_double_counting: bool = True
+    """Whether counts are unknown where Spark counted a row more than once, so that known counts are exact."""
     watched: bool = False
-    """Whether somebody watches a query of it."""
+    """Whether a query of it is watched."""
 
     def __post_init__(self) -> None:
-        told = repr([(rule.name, rule.expectation, rule.action_if_failed) for rule in self.plan.rules])
-        self.digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        counted = repr([(rule.name, rule.expectation, rule.action_if_failed) for rule in self.plan.rules])
+        self.digest = hashlib.sha256(counted.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject, rules_source: str) -> StreamCheck:
+def check_stream(df: Any, rules: Sequence[Rule], run: RunPlan) -> StreamCheck:
     """Check a stream. Nothing is read: the counts come with each batch of the query that is made from it.
 
     Raises RulesError for rules that Spark does not accept over these columns, UsageError for those that no stream can be judged by.
     """
-    _refuse(table, [rule for rule in rules if rule.is_active])
+    _refuse(run.table, [rule for rule in rules if rule.is_active])
     plan = row_plan(df, rules)
     constants.warn(df, rules)
     name = f"spark_pd_stream_{check_id():x}"
     masks = [f"__{name}_{word}" for word in range(len(plan.words))]
     first, partition = f"__{name}_first", f"__{name}_partition"
-    columns, witnesses = once.witnesses(df, first, partition)
-    counted = {f"m{n}": column for n, column in enumerate(metrics(plan, masks))} | witnesses
+    columns, extra_metrics = partition_metrics(df, first, partition)
+    counted = {f"m{n}": column for n, column in enumerate(metrics(plan, masks))} | extra_metrics
     frame = mask_columns(df, plan, masks)
     frame = frame.select("*", *[column.alias(place) for place, column in columns.items()])
     observed = frame.observe(name, *[column.alias(metric) for metric, column in counted.items()])
@@ -67,10 +67,8 @@ def check_stream(df: Any, rules: Sequence[Rule], *, table: str, subject: Subject
         name=name,
         plan=plan,
         rules=tuple(rules),
-        rules_source=rules_source,
-        table=table,
-        subject=subject,
-        vouched=bool(witnesses) or once.counts_once(df.sparkSession),
+        run=run,
+        detects_double_counting=bool(extra_metrics) or observes_rows_once(df.sparkSession),
     )
 
 

@@ -1,4 +1,4 @@
-"""From the window of a stream's last batches, and what became of its query, to decisions and verdicts. Pure."""
+"""From the window of a stream's last batches, and the end of its query, to decisions and verdicts. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spark_pd.alerting.policy import Verdict, verdicts_at_end
 from spark_pd.alerting.triggers import decide
 from spark_pd.checks.counts import Counts
 from spark_pd.model import Alert, Decision, Rule, RuleResult, RuleStatus, RunStats, Subject, percentage
-from spark_pd.runs.streaming.batches import Window
+from spark_pd.runs.streaming.batch_window import BatchWindow
 
 OF_COUNTS = frozenset({"error_drop_threshold", "ignored_rules"})
 OF_QUERY = frozenset({"query_failure"})
@@ -21,7 +21,7 @@ def stats_of(
     counts: Counts | None,
     rules: tuple[Rule, ...],
     *,
-    vouched: bool,
+    exact: bool,
     subject: Subject,
     table: str,
     run_id: str,
@@ -30,7 +30,7 @@ def stats_of(
 ) -> RunStats:
     """The stats of the batches' rows together; `rules` are those that are counted, in the counts' order.
 
-    vouched: whether counts that are known are exact.
+    exact: whether counts that are known are exact.
     """
     rows = None if counts is None else counts.rows
     return RunStats(
@@ -44,7 +44,7 @@ def stats_of(
         error_count=None if counts is None else counts.failed,
         dropped_count=None if counts is None else counts.dropped,
         output_count=None if counts is None else counts.rows - counts.dropped,
-        exact=counts is not None and vouched,
+        exact=counts is not None and exact,
         counting="observation",
         rules=tuple(_result(rule, counts, place) for place, rule in enumerate(rules)),
     )
@@ -67,16 +67,21 @@ def decisions_of(facts: RunFacts, policy: TriggerSettings) -> tuple[Decision, ..
 
 
 def verdicts_of(
-    facts: RunFacts, policy: TriggerSettings, decisions: tuple[Decision, ...], triggers: frozenset[str], window: Window, order: datetime
+    facts: RunFacts,
+    policy: TriggerSettings,
+    decisions: tuple[Decision, ...],
+    triggers: frozenset[str],
+    window: BatchWindow,
+    order: datetime,
 ) -> tuple[Verdict, ...]:
-    """What the batch or the query's end says about the incidents of these triggers."""
+    """The verdicts of a batch, or of the query's end, about the incidents of these triggers."""
     judged = tuple(d for d in decisions if d.trigger in triggers)
-    alerts = tuple(_told(alert, facts, window) for alert in alerts_at_end(facts, policy, judged))
+    alerts = tuple(_with_query(alert, facts, window) for alert in alerts_at_end(facts, policy, judged))
     return verdicts_at_end(facts, policy, judged, alerts, order)
 
 
-def _told(alert: Alert, facts: RunFacts, window: Window) -> Alert:
-    """The alert, with what it is about a stream."""
+def _with_query(alert: Alert, facts: RunFacts, window: BatchWindow) -> Alert:
+    """The alert, with the query and its batches."""
     assert facts.query is not None
     details = {**alert.details, "query": facts.query.name, "batches": str(window)}
     if window.uncounted:

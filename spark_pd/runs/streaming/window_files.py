@@ -1,6 +1,6 @@
-"""The windows of streams, kept over restarts: in this process, and beside the outbox where there is one.
+"""Keeps the windows of streams over restarts: in this process, and beside the outbox where there is one.
 
-One small file for each stream. Where it cannot be read, the window begins anew: that opens nothing, and a batch that is good closes.
+One small file for each stream. Where it cannot be read, the window starts empty: that opens no incident, and a good batch closes one.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from typing import Any
 
 from spark_pd.checks.counts import Counts
 from spark_pd.delivery.outbox.atomic_files import write_whole
-from spark_pd.runs.streaming.batches import Batch, Window
+from spark_pd.runs.streaming.batch_window import Batch, BatchWindow
 
 logger = logging.getLogger("spark_pd.streaming")
 
 VERSION = 1
 KEPT = 90 * 86_400.0
-"""Seconds after which the window of a stream that runs no more is removed."""
+"""Seconds after which the window of a stream that no longer runs is removed."""
 
 
-class Windows:
+class WindowFiles:
     """The windows of one monitor's streams. No method raises.
 
-    folder: None where nothing is kept on disk. place: where alerts go; two places that share the folder do not share windows.
+    folder: None where nothing is kept on disk. place: where alerts go; monitors with other places do not share windows in one folder.
     """
 
     def __init__(self, folder: Path | None, place: Callable[[], str] = str) -> None:
         self._folder = folder
         self._place = place
-        self._held: dict[str, Window] = {}
+        self._windows: dict[str, BatchWindow] = {}
         self._warned = False
 
-    def load(self, stream: str, rules: str) -> Window:
-        """The stream's window, as far as it was counted by these rules: others have other counts."""
-        window = self._held.get(stream) or self._read(stream)
-        return window if window is not None and window.rules == rules else Window(rules)
+    def load(self, stream: str, rules: str) -> BatchWindow:
+        """The stream's window; an empty one where other rules counted it."""
+        window = self._windows.get(stream) or self._read(stream)
+        return window if window is not None and window.rules == rules else BatchWindow(rules)
 
-    def save(self, stream: str, window: Window) -> None:
+    def save(self, stream: str, window: BatchWindow) -> None:
         """Keep it."""
-        self._held[stream] = window
+        self._windows[stream] = window
         if self._folder is None:
             return
         file = self._file(stream)
@@ -54,12 +54,12 @@ class Windows:
                 self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._folder.mkdir(exist_ok=True)
                 self._prune()
-            # Without fsync: a window that a power cut takes begins anew.
+            # Without fsync: after a power cut the window may start empty.
             write_whole(file, json.dumps(_encoded(window)).encode(), durable=False)
         except OSError as error:
             self._warn(f"the last batches of a stream cannot be kept: {type(error).__name__}")
 
-    def _read(self, stream: str) -> Window | None:
+    def _read(self, stream: str) -> BatchWindow | None:
         if self._folder is None:
             return None
         try:
@@ -67,7 +67,7 @@ class Windows:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            self._warn(f"the last batches of a stream cannot be read, so its window begins anew: {type(error).__name__}")
+            self._warn(f"the last batches of a stream cannot be read, so its window starts empty: {type(error).__name__}")
             return None
 
     def _file(self, stream: str) -> Path:
@@ -88,7 +88,7 @@ class Windows:
             logger.warning("%s", what)
 
 
-def _encoded(window: Window) -> dict[str, Any]:
+def _encoded(window: BatchWindow) -> dict[str, Any]:
     return {
         "version": VERSION,
         "rules": window.rules,
@@ -100,7 +100,7 @@ def _encoded(window: Window) -> dict[str, Any]:
     }
 
 
-def _decoded(found: Any) -> Window:
+def _decoded(found: Any) -> BatchWindow:
     if found["version"] != VERSION:
         raise ValueError("another version of spark_pd wrote it")
     batches = [
@@ -113,4 +113,4 @@ def _decoded(found: Any) -> Window:
         )
         for query_id, batch_id, at, seconds, rows, failed, dropped, rules in found["batches"]
     ]
-    return Window(str(found["rules"]), tuple(batches))
+    return BatchWindow(str(found["rules"]), tuple(batches))

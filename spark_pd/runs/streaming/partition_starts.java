@@ -11,8 +11,8 @@ import org.apache.spark.sql.catalyst.expressions.*;
 import org.apache.spark.sql.catalyst.expressions.objects.Invoke;
 import org.apache.spark.sql.types.*;
 
-public class Starts {
-  public Starts() {}
+public class PartitionStarts {
+  public PartitionStarts() {}
   public Column column() throws Exception {
     Expression before = new Literal(new AtomicInteger(-1), new ObjectType(AtomicInteger.class));
     scala.collection.immutable.List none = scala.collection.immutable.List$.MODULE$.empty();

@@ -1,4 +1,4 @@
-"""Micro-batches, and the window of the last of them. Pure."""
+"""Micro-batches, and the window of the last batches. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Batch:
     counts: Counts | None
     """None where they are not known."""
     unknown: str | None = None
-    """Why rows that were checked could not be counted; None where they were, or Spark told of none."""
+    """Why checked rows could not be counted; None where they were counted, or Spark reported none."""
 
     @property
     def input_count(self) -> int | None:
@@ -42,23 +42,23 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The last batches that had rows, oldest first. Their counts are those of the same rules.
+class BatchWindow:
+    """The last batches that had rows, oldest first. All were counted by the same rules.
 
-    Those that could not be counted are shown between the others, and are not part of what is judged: they push none of the others out.
+    Batches that could not be counted are shown between the others. They are not judged, and push no other batch out of the window.
     """
 
     rules: str = ""
     """A digest of the rules."""
     batches: tuple[Batch, ...] = ()
 
-    def taking(self, batch: Batch, *, most: int) -> Window:
-        """The window with a batch more, and no more than `most`. A batch that is in it and was replayed counts once: as last seen."""
+    def with_batch(self, batch: Batch, *, most: int) -> BatchWindow:
+        """The window with one batch more, `most` at most. A batch that Spark replayed takes the place of its first run."""
         found = [b for b in self.batches if (b.query_id, b.batch_id) != (batch.query_id, batch.batch_id)]
         found.append(batch)
         counted = [place for place, b in enumerate(found) if b.counts is not None][-most:]
         uncounted = [place for place, b in enumerate(found) if b.counts is None and (not counted or place > counted[0])][-most:]
-        return Window(self.rules, tuple(found[place] for place in sorted((*counted, *uncounted))))
+        return BatchWindow(self.rules, tuple(found[place] for place in sorted((*counted, *uncounted))))
 
     @property
     def uncounted(self) -> tuple[Batch, ...]:
@@ -74,13 +74,13 @@ class Window:
     def __str__(self) -> str:
         counted = [batch.batch_id for batch in self.batches if batch.counts is not None]
         if not counted:
-            said = "no batch with rows yet"
+            text = "no batch with rows yet"
         elif len(counted) == 1:
-            said = f"batch {counted[0]}"
+            text = f"batch {counted[0]}"
         else:
-            said = f"the last {len(counted)} batches with rows, {counted[0]} to {counted[-1]}"
+            text = f"the last {len(counted)} batches with rows, {counted[0]} to {counted[-1]}"
         left_out = ", ".join(str(batch.batch_id) for batch in self.uncounted)
-        return f"{said}, without {left_out}, which could not be counted" if left_out else said
+        return f"{text}, without {left_out}, which could not be counted" if left_out else text
 
 
 def summed(counts: Sequence[Counts]) -> Counts:

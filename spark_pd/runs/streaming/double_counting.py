@@ -1,11 +1,11 @@
-"""Whether each row of a batch was counted once.
+"""Detects that Spark counted rows of a batch more than once.
 
 Before 4.3, Spark observes rows as often as it computes them: twice where a stage is run again (a lost executor), a partitioner takes
-samples of its input, or foreachBatch's function starts two actions. So the metrics also say how many partitions were begun, and how many
-different ones that were; where the two differ, the counts are unknown.
+samples of its input, or foreachBatch's function starts two actions. So two more metrics count how often a partition was begun, and how many
+different partitions there were. Where the two differ, the counts are unknown.
 
-The first row of a partition is told by a column that starts.java makes, so there are no such metrics over Connect: before Spark 4.3, counts
-are not vouched for there.
+A column from partition_starts.java marks the first row of a partition. It does not exist over Connect: before Spark 4.3, counts are not
+exact there.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ COUNTED_TWICE = (
 NO_STARTS = "Spark did not show where the batch's partitions begin, so it is not known whether its rows were counted once"
 
 
-def witnesses(df: Any, first: str, partition: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two columns of those names for a frame, and the metrics over them. Neither where the session cannot tell."""
+def partition_metrics(df: Any, first: str, partition: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two columns of those names for a frame, and the metrics over them. Neither where the session cannot make them."""
     from pyspark.sql import functions as F
 
-    begins = _begins(df)
+    begins = _partition_begins(df)
     if begins is None:
         return {}, {}
     begun = F.expr(f"coalesce(sum(if(`{first}`, 1L, 0L)), 0L)")
@@ -43,32 +43,32 @@ def witnesses(df: Any, first: str, partition: str) -> tuple[dict[str, Any], dict
     return {first: begins, partition: F.spark_partition_id()}, {BEGUN: begun, DIFFERENT: different}
 
 
-def _begins(df: Any) -> Any:
-    """A column that is true in the first row of each partition; None where it cannot be had."""
+def _partition_begins(df: Any) -> Any:
+    """A column that is true in the first row of each partition; None where it is not available."""
     from pyspark.sql import functions as F
 
     spark = df.sparkSession
     if is_connect(spark):
         return None
     try:
-        made = java.construct(spark, java.load_class(spark, "spark_pd.streaming", "starts.java", "spark_pd.Starts")).column()
+        made = java.construct(
+            spark, java.load_class(spark, "spark_pd.runs.streaming", "partition_starts.java", "spark_pd.PartitionStarts")
+        ).column()
         return type(F.lit(1))(made)
     except Exception as error:
-        logger.warning(
-            "batches whose rows Spark computes more than once cannot be told from others in this session: %s", type(error).__name__
-        )
+        logger.warning("batches whose rows Spark computes more than once are not recognized in this session: %s", type(error).__name__)
         return None
 
 
-def counts_once(spark: Any) -> bool:
-    """Whether this Spark observes a row once, however often it computes it: from 4.3 on (SPARK-58183)."""
+def observes_rows_once(spark: Any) -> bool:
+    """Whether this Spark observes a row once although it computes it several times: from 4.3 on (SPARK-58183)."""
     major, _, rest = str(spark.version).partition(".")
     minor = rest.partition(".")[0]
     return major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= (4, 3)
 
 
 def reading_of(counts: Counts, metrics: Mapping[str, Any]) -> Reading:
-    """What the metrics of a batch say, whose counts are these. Without the two metrics they are believed."""
+    """The counts of a batch, or why they are unknown. Without the two metrics the counts are taken as they are."""
     begun, different = metrics.get(BEGUN), metrics.get(DIFFERENT)
     if begun == different:
         return counts

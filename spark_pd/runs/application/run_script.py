@@ -17,7 +17,7 @@ CANNOT_OPEN = 2  # as Python has it
 
 
 def run_script(path: str, arguments: Sequence[str]) -> BaseException | None:
-    """Run it, and give what left it; None where it came to its end. An exception's traceback has the script's own frames only."""
+    """Run it, and return the exception that left it; None where there was none. The traceback has only the script's own frames."""
     file = os.path.abspath(path)  # noqa: PTH100 (a link stays a link, as for Python)
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=file, __builtins__=__builtins__, __cached__=None, __loader__=SourceFileLoader("__main__", file))
@@ -54,14 +54,14 @@ def is_good(error: BaseException | None) -> bool:
 
 
 def show(error: BaseException | None) -> None:
-    """Print what Python prints of what left a script."""
+    """Print what Python prints of an exception that left a script."""
     if error is not None and not isinstance(error, SystemExit):
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
         sys.excepthook(type(error), error, error.__traceback__)
 
 
 def leave(error: BaseException | None) -> NoReturn:
-    """End this process as Python would after it: by raising SystemExit, and where Ctrl-C left the script, by that signal at the end."""
+    """End this process as Python would: by SystemExit, and after Ctrl-C by that signal at the very end."""
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, KeyboardInterrupt):
@@ -72,8 +72,8 @@ def leave(error: BaseException | None) -> NoReturn:
 _interrupted: list[bool] = []
 
 
-def _die_of_interrupt() -> None:
-    """Shells stop a script of theirs only where the signal itself ended the command."""
+def _end_by_sigint() -> None:
+    """A shell stops its own script only where the signal itself ended the command."""
     if _interrupted:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # it may be closed
@@ -82,6 +82,6 @@ def _die_of_interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def before_all_else() -> None:
-    """Have that done after whatever the script itself has done at its end: what is registered first comes last."""
-    atexit.register(_die_of_interrupt)
+def register_interrupt() -> None:
+    """Register the end by SIGINT, before the script registers anything: atexit calls what was registered first last."""
+    atexit.register(_end_by_sigint)

@@ -1,4 +1,4 @@
-"""What the stats table and the state's table know of the runs that are expected: all subjects in three queries."""
+"""Reads the runs of all scheduled subjects from the stats table and the state's table, in three queries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _NEEDED = {"subject", "started_at", "ended_at", "status"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """The tables that are read. A stats table that is not there is one without runs, and so is a state's."""
+class KnownRunsReader:
+    """The tables that are read. A table that does not exist counts as one without runs."""
 
     stats: Table
     state: Table
@@ -45,7 +45,7 @@ class Sources:
 
 def _ended(frame: Any, since: Mapping[str, datetime]) -> dict[str, list[EndedRun]]:
     there = {name.casefold() for name in frame.columns}
-    told = "exists(deliveries, d -> d.trigger = 'failure' AND d.state = 'firing' AND d.status IN ('sent', 'queued'))"
+    reported = "exists(deliveries, d -> d.trigger = 'failure' AND d.state = 'firing' AND d.status IN ('sent', 'queued'))"
     rows = (
         frame.where(F.col("subject").isin(list(since)) & (F.expr("unix_micros(ended_at)") >= _micros(min(since.values()))))
         .select(
@@ -55,7 +55,7 @@ def _ended(frame: Any, since: Mapping[str, datetime]) -> dict[str, list[EndedRun
             # Numbers, since what a timestamp becomes in Python depends on the session's and the machine's time zones.
             F.expr("unix_micros(started_at)").alias("started_at"),
             F.expr("unix_micros(ended_at)").alias("ended_at"),
-            (F.expr(told) if "deliveries" in there else F.lit(False)).alias("told"),
+            (F.expr(reported) if "deliveries" in there else F.lit(False)).alias("reported"),
         )
         .where(F.col("started_at").isNotNull())
         .orderBy(F.col("ended_at").desc())
@@ -71,7 +71,7 @@ def _ended(frame: Any, since: Mapping[str, datetime]) -> dict[str, list[EndedRun
                 started_at=time_of(row["started_at"]),
                 ended_at=ended_at,
                 status=row["status"] or "unknown",
-                told=bool(row["told"]),
+                reported=bool(row["reported"]),
             )
             found.setdefault(row["subject"], []).append(run)
     return found
@@ -83,7 +83,7 @@ def _first(frame: Any, subjects: Sequence[str]) -> dict[str, datetime]:
 
 
 def _begun(table: Table, since: Mapping[str, datetime], over: set[str]) -> dict[str, list[BegunRun]]:
-    """The runs that wrote down their beginning and not their end, neither there nor in the stats table."""
+    """The runs that recorded their start but no end, neither there nor in the stats table."""
     frame = table.read()
     if frame is None:
         return {}

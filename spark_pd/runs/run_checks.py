@@ -1,9 +1,9 @@
-"""What one run needs of rules, checks and Spark, for the session of its monitor."""
+"""The rules, the check and the error table of one run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from spark_pd.checks.error_table.location import Place, beside
 from spark_pd.checks.error_table.name_conflicts import clashes, same
 from spark_pd.checks.error_table.result import ErrorTable
-from spark_pd.model import Rule, Subject
+from spark_pd.model import Rule
 from spark_pd.model.errors import UsageError
 from spark_pd.rules.loading import load_rules
+from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.streaming import Streams
 from spark_pd.secrets.redaction import describe
 from spark_pd.settings import Settings, user_config
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from spark_pd.runs.streaming.stream_check import StreamCheck
 
 
-_log = logging.getLogger("spark_pd.checker")
+_log = logging.getLogger("spark_pd.checks")
 
 
-def kept_apart(spark: Any, settings: Settings, table: str) -> Settings:
-    """The settings for a run of this table, whose own tables are none that is written for something else.
+def settings_of_run(spark: Any, settings: Settings, table: str) -> Settings:
+    """The settings for a run of this table, after a check that no two of the tables it writes have the same name.
 
-    Raises UsageError with all that are; where `on_config_error` is `disable` it warns, and the run has no error table and no stats table.
+    Raises UsageError with all names that clash. Where `on_config_error` is `disable` it warns instead, and the run has no error table and
+    no stats table.
     """
     tables = {"the run's table": table}
     if settings.stats_table is not None:
@@ -46,31 +48,29 @@ def kept_apart(spark: Any, settings: Settings, table: str) -> Settings:
     found = clashes(tables, lambda: current_namespace(spark))
     if not found:
         return settings
-    told = f"tables of {table} would be written into one another: {'; '.join(found)}; give each a name of its own"
+    mistake = f"tables of {table} would be written into one another: {'; '.join(found)}; give each a name of its own"
     if settings.on_config_error == "raise":
-        raise UsageError(told)
-    _log.warning("%s: the run has no error table and no stats table: %s", table, told)
+        raise UsageError(mistake)
+    _log.warning("%s: the run has no error table and no stats table: %s", table, mistake)
     return replace(settings, error_table_enabled=False, stats_table=None)
 
 
-class Checker:
+class RunChecks:
     """Loads a run's rules, checks its DataFrame, and writes its error table."""
 
-    def __init__(self, spark: Any, settings: Settings, product_id: str | None, table: str, streams: Streams) -> None:
+    def __init__(self, spark: Any, settings: Settings, plan: RunPlan, streams: Streams) -> None:
         self._spark = spark
-        self._streams = streams
         self._settings = settings
-        self._params = settings.rules_params
-        self._product_id = product_id
-        self._table = table
-        self.describe: Callable[..., str] = describe
+        self._plan = plan
+        self._streams = streams
 
     def load(self, source: Any) -> tuple[Rule, ...]:
         """The rules for the run's table."""
-        return load_rules(source, spark=self._spark, product_id=self._product_id, table=self._table, params=self._params)
+        plan, params = self._plan, self._settings.rules_params
+        return load_rules(source, spark=self._spark, product_id=plan.subject.product_id, table=plan.table, params=params)
 
     def check(self, df: DataFrame, rules: Sequence[Rule]) -> Checked:
-        """The DataFrame checked, counted by what works in its session."""
+        """The checked DataFrame, counted by the method that works in its session."""
         from spark_pd.checks.checked import Checked, Samples
         from spark_pd.checks.counting import method_of
 
@@ -78,9 +78,9 @@ class Checker:
         samples = Samples(self._settings.samples, self._settings.samples_columns)
         return Checked(df, rules, method, keep_failing=self._settings.error_table_enabled or samples.most > 0, samples=samples)
 
-    def check_stream(self, df: DataFrame, rules: Sequence[Rule], subject: Subject, source: str) -> StreamCheck:
-        """The streaming DataFrame checked, counted in each micro-batch."""
-        return self._streams.check(df, rules, table=self._table, subject=subject, rules_source=source)
+    def check_stream(self, df: DataFrame, rules: Sequence[Rule]) -> StreamCheck:
+        """The checked streaming DataFrame, counted in each micro-batch."""
+        return self._streams.check(df, rules, self._plan)
 
     def error_table(self, checked: Checked, written: Place | None, run_id: str, at: datetime) -> ErrorTable | None:
         """Write the failing rows beside what `run.write` wrote, else beside the run's table; None where that is switched off."""
@@ -88,7 +88,7 @@ class Checker:
             return None
         from spark_pd.checks.error_table.writing import write_error_table
 
-        target = written or Place(self._table)
+        target = written or Place(self._plan.table)
         place = beside(self._settings.error_table, target)
         if same(place.name, target.name, lambda: current_namespace(self._spark)):
             why_not = f"it would be the table that was written, {target.name}; change {user_config.spark_pd_error_table}"
