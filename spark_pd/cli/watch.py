@@ -109,7 +109,7 @@ def _sources(spark: Any, name: str, format: str | None) -> KnownRunsReader:
 
 
 def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, since: datetime | None) -> ScheduleWatch:
-    from spark_pd.delivery.state import state_of
+    from spark_pd.delivery.state import FileStateStore
     from spark_pd.model import Subject, normalized_table
     from spark_pd.runs.schedules.schedule_watch import ScheduledSubject, ScheduleWatch
     from spark_pd.runs.wiring import delivering_of
@@ -130,11 +130,11 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
             ),
         )
 
-    channel, outbox, notifier = delivering_of(settings, spark)
+    _, outbox, notifier, place = delivering_of(settings, spark)
     return ScheduleWatch(
         scheduled=tuple(scheduled(schedule) for schedule in schedules),
         notifier=notifier,
-        store=None if outbox is None else state_of(outbox, channel.address),
+        store=None if outbox is None else FileStateStore(outbox.folder / "state", place=place),
         grace=timedelta(seconds=settings.grace_late),
         severity=settings.severity_late,
         on=settings.on_late,

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, closed_with_their_rule, judge, registered, table_key, unjudged
 from spark_pd.alerting.policy.mute import Mutes, why_muted
+from spark_pd.alerting.policy.routes import Routed, Router
+from spark_pd.delivery.dispatch import ChannelDispatchers, Dispatcher, Submission, Submissions
 from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.model.incident_state import IncidentState, LockedStates, StateStore, untold
-
-if TYPE_CHECKING:
-    from spark_pd.delivery.dispatch import Dispatcher, Submission
 
 logger = logging.getLogger("spark_pd.notifier")
 
@@ -37,8 +35,9 @@ class Notifier:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        dispatcher: Dispatcher | ChannelDispatchers,
         *,
+        router: Router | None = None,
         policy: PagingPolicy | None = None,
         store: StateStore | None = None,
         mutes: Mutes | None = None,
@@ -46,6 +45,7 @@ class Notifier:
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._dispatcher = dispatcher
+        self._router = router
         self._policy = policy
         self._store = store
         self._mutes = mutes or Mutes()
@@ -54,7 +54,15 @@ class Notifier:
 
     def remembering(self, store: StateStore) -> Notifier:
         """The same notifier with another store. Where there is no policy, nothing is remembered there either."""
-        return Notifier(self._dispatcher, policy=self._policy, store=store, mutes=self._mutes, died=self._died, clock=self._clock)
+        return Notifier(
+            self._dispatcher,
+            router=self._router,
+            policy=self._policy,
+            store=store,
+            mutes=self._mutes,
+            died=self._died,
+            clock=self._clock,
+        )
 
     def begin(self, subject: Subject, triggers: Iterable[str], at: datetime) -> datetime:
         """When a run that starts `at` this time does so in the order of runs: then, or just after the newest that has given its verdict.
@@ -79,14 +87,14 @@ class Notifier:
             try:
                 muted = self._muted(verdicts)
                 with self._held_with_orphans(verdicts) as (everything, held):
-                    rulings = self._rulings(policy, everything, held, muted)
+                    rulings = self._routed(self._rulings(policy, everything, held, muted), held.memories)
                     notification = self._hand_over(rulings, seconds)
                     held.save(ruling.sent for ruling in rulings if ruling.send and ruling.sent is not None)
                     held.save(registered(rulings, held.memories))
             except Exception as error:
                 # The job comes first, and an alert too many before one too few.
                 logger.warning("the policy could not be applied, so alerts are sent without it: %s", type(error).__name__)
-        return notification or self._hand_over([unjudged(verdict) for verdict in verdicts], seconds)
+        return notification or self._hand_over(self._routed([unjudged(verdict) for verdict in verdicts], {}), seconds)
 
     def _muted(self, verdicts: Sequence[Verdict]) -> Mapping[str, str | None]:
         """Why nobody is to be paged, by dedup key. The file is read where there is a page to think about, and before anything is locked."""
@@ -149,9 +157,34 @@ class Notifier:
             return memory
         return untold(memory)
 
+    def _routed(self, rulings: Sequence[Ruling], before: Mapping[str, IncidentState]) -> list[Ruling]:
+        """The rulings with the addresses that their alerts go to, and have to be remembered for their resolves."""
+        if self._router is None:
+            return list(rulings)
+        return [ruling if ruling.alert is None else self._addressed(ruling, ruling.alert, before) for ruling in rulings]
+
+    def _addressed(self, ruling: Ruling, alert: Alert, before: Mapping[str, IncidentState]) -> Ruling:
+        assert self._router is not None
+        assert isinstance(self._dispatcher, ChannelDispatchers)
+        state = before.get(ruling.verdict.dedup_key)
+        opened = state.sent_to if state is not None and state.open_since is not None else ()
+        if alert.state == "resolved" and opened:
+            return replace(ruling, addresses=opened)
+        routed = Routed.of(ruling.verdict, alert.severity)
+        names = self._router.channels(routed) if alert.state == "firing" else self._router.possible(routed)
+        addresses = tuple(map(self._dispatcher.address, names))
+        if ruling.sent is None or alert.state == "resolved":
+            return replace(ruling, addresses=addresses)
+        return replace(ruling, addresses=addresses, sent=replace(ruling.sent, sent_to=tuple(dict.fromkeys((*opened, *addresses)))))
+
     def _hand_over(self, rulings: Sequence[Ruling], seconds: float) -> Notification:
-        passing = [ruling.alert for ruling in rulings if ruling.send and ruling.alert is not None]
-        return Notification(rulings, self._dispatcher.submit(passing, seconds=seconds), self._take_back)
+        passing = [(ruling.alert, ruling.addresses) for ruling in rulings if ruling.send and ruling.alert is not None]
+        submission: Submission | Submissions
+        if isinstance(self._dispatcher, ChannelDispatchers):
+            submission = self._dispatcher.submit(passing, seconds=seconds)
+        else:
+            submission = self._dispatcher.submit([alert for alert, _ in passing], seconds=seconds)
+        return Notification(rulings, submission, self._take_back)
 
     def _take_back(self, rulings: Sequence[Ruling]) -> None:
         """Remember of these that nobody was told after all, unless another run changed it meanwhile."""
@@ -173,11 +206,15 @@ class Notifier:
 class Notification:
     """What became of verdicts that were submitted together."""
 
-    def __init__(self, rulings: Sequence[Ruling], submission: Submission, take_back: Callable[[Sequence[Ruling]], None]) -> None:
+    def __init__(
+        self, rulings: Sequence[Ruling], submission: Submission | Submissions, take_back: Callable[[Sequence[Ruling]], None]
+    ) -> None:
         self._rulings = rulings
         self._submission = submission
         self._take_back = take_back
-        self._withheld = tuple(_withheld(r.alert, r.withheld) for r in rulings if r.alert is not None and r.withheld is not None)
+        self._withheld = tuple(
+            delivery for r in rulings if r.alert is not None and r.withheld is not None for delivery in _withheld(r.alert, r.withheld, r)
+        )
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -217,9 +254,10 @@ class Notification:
         return tuple(sorted((*self._withheld, *deliveries), key=lambda d: order.get((d.alert.dedup_key, d.alert.state), len(order))))
 
 
-def _withheld(alert: Alert, reason: str) -> Delivery:
+def _withheld(alert: Alert, reason: str, ruling: Ruling) -> list[Delivery]:
     logger.info("%s %s is withheld: %s [%s]", alert.trigger, alert.state, reason, alert.dedup_key)
-    return Delivery(alert=alert, channel=CHANNEL, status="suppressed", reason=reason)
+    channels = [address.channel for address in ruling.addresses] or [CHANNEL]
+    return [Delivery(alert=alert, channel=channel, status="suppressed", reason=reason) for channel in channels]
 
 
 class _Nothing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from spark_pd.model import Outcome, Severity
+from spark_pd.model import Address, Outcome, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class IncidentState:
     """When an incident that was open was resolved last."""
     own: tuple[str, ...] = ()
     """For a table's incident: the rules that have an incident of this trigger of their own, and it is open as far as is known."""
+    sent_to: tuple[Address, ...] = ()
+    """Where its firing alerts went, where there are channels of one's own: its resolve goes there."""
 
 
 def untold(memory: IncidentState) -> IncidentState:

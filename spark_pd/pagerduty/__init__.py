@@ -8,15 +8,19 @@ from spark_pd.pagerduty.channel import ANOTHER_KEY, THROTTLED, PagerDutyChannel
 from spark_pd.pagerduty.directory import Directory
 from spark_pd.pagerduty.endpoint import endpoint, host, is_loopback, rest_url
 from spark_pd.pagerduty.event import change_event, encode, event
+from spark_pd.pagerduty.service_keys import SCHEME as SERVICE_SCHEME
+from spark_pd.pagerduty.service_keys import ServiceKeys, reference_to
 from spark_pd.pagerduty.tls_and_proxy import Network
 
 __all__ = [
     "ANOTHER_KEY",
+    "SERVICE_SCHEME",
     "THROTTLED",
     "Answer",
     "Directory",
     "Network",
     "PagerDutyChannel",
+    "ServiceKeys",
     "Verdict",
     "change_event",
     "encode",
@@ -24,6 +28,7 @@ __all__ = [
     "event",
     "host",
     "is_loopback",
+    "reference_to",
     "rest_url",
     "verdict",
 ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference
+from spark_pd.model import Address, Alert, Delivery, DeliveryStatus, Secret, SecretReference, Severity
 from spark_pd.model.errors import SecretError
 from spark_pd.pagerduty.answer import Answer, Verdict, verdict
 from spark_pd.pagerduty.directory import Directory
@@ -42,7 +42,9 @@ class PagerDutyChannel:
     literal one. `endpoint` is what `spark_pd.pagerduty.endpoint` gave, `network` the way there; with a
     `directory`, it can be asked what became of accepted alerts. With `only_loopback`, or where the environment has
     SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Without `retry_throttled` a 429 is no matter for it: whoever
-    limits what is sent with the key tries again. Making one does no I/O. A pickled copy has neither key nor connections.
+    limits what is sent with the key tries again. `severity` maps an alert's severity to the one that is sent. `key_refused` is called
+    where PagerDuty refused an event, so that a key that was looked up by its service is looked up anew. Making one does no I/O. A
+    pickled copy has neither key nor connections.
     """
 
     def __init__(
@@ -57,7 +59,11 @@ class PagerDutyChannel:
         retry_throttled: bool = True,
         network: Network | None = None,
         directory: Directory | None = None,
+        severity: Mapping[Severity, Severity] | None = None,
+        key_refused: Callable[[], None] = lambda: None,
     ) -> None:
+        self._severity = severity or {}
+        self._key_refused = key_refused
         self._name = name
         self._endpoint = endpoint
         self._key = key
@@ -149,6 +155,7 @@ class PagerDutyChannel:
         try:
             if alert.change:
                 return self._sent(alert, change_endpoint(self._endpoint), change_event(alert, routing_key=key), way, deadline)
+            alert = replace(alert, severity=self._severity.get(alert.severity, alert.severity))
             made = event(alert, routing_key=key, client=self._client, acknowledge=acknowledge)
             return self._sent(alert, self._endpoint, made, way, deadline)
         except Exception as error:
@@ -191,6 +198,8 @@ class PagerDutyChannel:
             tries = "1 try" if sending.attempts == 1 else f"{sending.attempts} tries"
             reason = f"{reason} (after {tries})" if last.action == "retry" else reason
             status: DeliveryStatus = "dead" if last.action == "refused" else "failed"
+            if status == "dead":
+                self._key_refused()
             delivery = self._not_sent(alert, reason, status, status_code=sending.status_code, attempts=sending.attempts)
             return replace(delivery, retry_after=last.wait) if sending.status_code == THROTTLED else delivery
         return Delivery(

@@ -29,6 +29,7 @@ OPEN = ("triggered", "acknowledged")
 _PAGE, _LAST = 100, 10_000  # REST API, "Pagination": a page has 100 at most, and offset + limit may not exceed 10,000
 _ANSWER_LIMIT = 8_000_000  # bytes; 100 services with all their integrations
 _PAUSES = (0.5, 1.5)  # seconds before the second and the third try
+_EVENTS_V2 = ("events_api_v2_inbound_integration", "events_api_v2_inbound_integration_reference")
 _NAME_LIMIT = 100  # characters of a name that is shown
 
 
@@ -43,6 +44,20 @@ class Service:
     id: str
     name: str
     status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedService:
+    """A service as a list shows it. `key`: of its first Events API v2 integration; None where it has none, or it is not shown."""
+
+    id: str
+    name: str
+    status: str
+    escalation_policy: str | None
+    """Its id."""
+    key: Secret | None
+    integration: str | None
+    """The name of that integration."""
 
 
 class Directory:
@@ -78,6 +93,39 @@ class Directory:
             )
         found = self._services[fingerprint]
         return None if found is None else self._service(found, until)
+
+    def services(self, query: str = "", *, until: float) -> Iterator[ListedService]:
+        """The services that the token sees, whose name has `query` in it, page by page."""
+        asked = (("include[]", "integrations"), *((("query", query),) if query else ()))
+        for each in self._all("services", asked, until):
+            keys = [
+                (integration.get("integration_key"), integration.get("summary") or integration.get("name"))
+                for integration in _objects(each.get("integrations"))
+                if integration.get("type") in _EVENTS_V2
+            ]
+            key, integration_name = keys[0] if keys else (None, None)
+            policy = each.get("escalation_policy")
+            yield ListedService(
+                id=str(each.get("id")),
+                name=str(each.get("name")),
+                status=str(each.get("status")),
+                escalation_policy=str(policy["id"]) if isinstance(policy, dict) and policy.get("id") else None,
+                key=Secret(key) if isinstance(key, str) and key else None,
+                integration=None if integration_name is None else one_line(str(integration_name), _NAME_LIMIT),
+            )
+
+    def on_call(self, escalation_policies: Sequence[str], *, until: float) -> dict[str, list[str]]:
+        """Who is on call first, by escalation policy's id: names."""
+        found: dict[str, list[str]] = {}
+        query = tuple(("escalation_policy_ids[]", each) for each in escalation_policies)
+        for each in self._all("oncalls", query, until) if query else ():
+            policy, user = each.get("escalation_policy"), each.get("user")
+            if each.get("escalation_level") == 1 and isinstance(policy, dict) and isinstance(user, dict):
+                name = one_line(str(user.get("name") or user.get("summary")), _NAME_LIMIT)
+                names = found.setdefault(str(policy.get("id")), [])
+                if name not in names:
+                    names.append(name)
+        return found
 
     def maintenance_end(self, service: Service, *, until: float) -> str | None:
         """When the maintenance that the service is in ends, as PagerDuty writes it; None where it is in none."""

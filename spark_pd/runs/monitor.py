@@ -64,7 +64,6 @@ class Monitor:
 
     def __init__(self, spark: Any, settings: Settings, lifecycle: bool | Literal["auto"] = "auto") -> None:
         from spark_pd.checks.counting import method_of
-        from spark_pd.delivery.state import place_of
         from spark_pd.spark import session
         from spark_pd.spark.platform import platform_of
 
@@ -79,10 +78,11 @@ class Monitor:
             platform=platform.facts,
             attempt=attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=platform.attempt),
         )
-        channel, outbox, self._notifier = delivering_of(settings, spark)
-        self._records = records_of(spark, settings, channel, outbox)
+        delivering = delivering_of(settings, spark)
+        channel, outbox, self._notifier = delivering.channel, delivering.outbox, delivering.notifier
+        self._records = records_of(spark, settings, delivering.place, outbox)
         folder = None if outbox is None else outbox.folder
-        self._streams = Streams(spark, self._context, self._notifier, outbox=folder, place=lambda: place_of(channel.address()))
+        self._streams = Streams(spark, self._context, self._notifier, outbox=folder, place=delivering.place)
         self._guard = guard_of(self._context, channel, outbox)
         self._uninstalled = False
         self.counting = method_of(spark, settings.counting).counting

@@ -16,6 +16,7 @@ from spark_pd.model.errors import SettingsError
 from spark_pd.secrets.urls import is_loopback
 from spark_pd.settings import user_config
 from spark_pd.settings.definitions import SETTINGS
+from spark_pd.settings.directions import DirectionsReader, channel_fields
 from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
 from spark_pd.settings.names import DOTTED
@@ -53,6 +54,7 @@ def load_settings(
     for setting in SETTINGS:
         if setting.name != user_config.spark_pd_config:
             reading.read(setting)
+    reading.take_directions(environ)
     reading.take_key(environ)
     reading.take_other_secrets()
     reading.refuse_other_hosts()
@@ -87,6 +89,7 @@ class _Reading:
         """By field; a default has none."""
         self.mistakes: list[str] = []
         self.warnings: list[str] = []
+        self.has_channels = False
 
     def read(self, setting: Setting) -> Any:
         """Note the setting's value as the strongest source gives it, or what all allow. Returns it; None too where it is wrong."""
@@ -121,6 +124,25 @@ class _Reading:
             self.mistakes.append(_contradiction(setting, all_given[0], other))
         return values[0]
 
+    def take_directions(self, environ: Mapping[str, str]) -> None:
+        """Read channels, routes, owners and tables. A field of a channel that a stronger source gives is that one's."""
+        sections = {name: value for source in self.sources for name, value in source.sections.items()}
+        pairs = {name: value for source in reversed(self.sources) for name, value in source.channels.items()}
+        if not sections and not pairs:
+            return
+        fields, bad = channel_fields(pairs)
+        self.mistakes += [f"{name} names no field of a channel; expected such as spark.pd.channel.oncall.integration_key" for name in bad]
+        label = next((source.label for source in reversed(self.sources) if source.sections or source.channels), "configuration")
+        reader = DirectionsReader(label, self.values, environ)
+        found = reader.read(sections, fields, has_default=self.values.get("integration_key") is not None)
+        self.mistakes += reader.mistakes
+        self.has_channels = bool(found.channels)
+        self.values["directions"] = found
+        if reader.plain_keys:
+            self.warnings.append(
+                f"the integration keys of {names(reader.plain_keys)} stand in {label} themselves; better give references ({REFERENCES})"
+            )
+
     def take_key(self, environ: Mapping[str, str]) -> None:
         """Make a secret or a reference of the key that was read, and check that there is one where it is needed."""
         if "integration_key" not in self.values:
@@ -129,7 +151,7 @@ class _Reading:
         raw = self.values.pop("integration_key")
         if raw is None:
             self.values["integration_key"] = None
-            if self.values.get("enabled"):
+            if self.values.get("enabled") and not self.has_channels:
                 self.mistakes.append(_keyless(self.origins["enabled"]))
             return
         given = self.origins["integration_key"]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from spark_pd.model.errors import SettingsError
 from spark_pd.settings import user_config
+from spark_pd.settings.directions import PREFIX as CHANNEL_PREFIX
+from spark_pd.settings.directions import SECTIONS
 from spark_pd.settings.fields import shown
 from spark_pd.settings.names import DOTTED, ENVIRONMENT, OURS, PREFIXES, Names, meant
 from spark_pd.settings.yaml_file import read_pairs
@@ -33,6 +35,10 @@ class Source:
     """By the setting's first name; more than one where the source uses several of its names."""
     unused: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    sections: dict[str, object] = field(default_factory=dict)
+    """Of a file: channels, routes and the like."""
+    channels: dict[str, object] = field(default_factory=dict, repr=False)
+    """Values of `spark.pd.channel.NAME.<field>`, by the whole name; one may be a key."""
 
     def take(self, pairs: Iterable[tuple[str, object]], known: Names, unknown: Callable[[Source, str], None]) -> Source:
         """Sort the pairs by what their names are; `unknown` decides about a name that is none."""
@@ -41,6 +47,8 @@ class Source:
                 self.given.setdefault(known.settings[name].name, []).append(Given(name, value, self.label))
             elif name in known.unused:
                 self.unused.append(name)
+            elif name.startswith(CHANNEL_PREFIX):
+                self.channels[name] = value
             else:
                 unknown(self, name)
         return self
@@ -77,7 +85,7 @@ def read_file(path: str) -> Source:
     """A YAML file, flat or nested. Every name that is no setting is a mistake."""
     source = Source(f"file {path}")
     try:
-        pairs = read_pairs(Path(path).expanduser())
+        pairs, source.sections = read_pairs(Path(path).expanduser(), SECTIONS)
     except SettingsError as error:
         source.mistakes.extend(error.mistakes)
         return source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ _LIMIT = 10_000  # nodes; aliases can make a small file endless
 _NESTED = 'expected names and values such as "spark.pd.deadline: 5"'
 
 
-def read_pairs(path: Path) -> list[tuple[str, object]]:
-    """Names and values, nested mappings joined with dots. Raises SettingsError, which shows none of the file's text: it may hold a key."""
+def read_pairs(path: Path, sections: Collection[str] = ()) -> tuple[list[tuple[str, object]], dict[str, object]]:
+    """Names and values, nested mappings joined with dots; and those of `sections` on the top level, as they are.
+
+    Raises SettingsError, which shows none of the file's text: it may hold a key.
+    """
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -24,10 +27,11 @@ def read_pairs(path: Path) -> list[tuple[str, object]]:
         raise SettingsError([f"the settings file {path} cannot be read ({reason}); expected a YAML file on this machine"]) from None
     document = _document(content, path)
     if document is None:
-        return []
+        return [], {}
     if not isinstance(document, Mapping):
         raise SettingsError([f"the settings file {path} holds a {type(document).__name__}; {_NESTED}"])
-    return list(_flat(document, path))
+    plain = {name: value for name, value in document.items() if name not in sections}
+    return list(_flat(plain, path)), {name: value for name, value in document.items() if name in sections}
 
 
 def _document(content: bytes, path: Path) -> object:

@@ -67,7 +67,7 @@ def run_of(
         on_signal=on_signal,
         application="nightly",
         application_id="app-1",
-        address=channel.address,
+        addresses=lambda subject: (channel.address(),),
     )
     dispatcher = Dispatcher([channel], outbox=outbox)
     return Run(plan, checker=Rules(), notifier=Notifier(dispatcher), guard=guard)

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from spark_pd.alerting.policy.closing import closing, is_kept_elsewhere
 from spark_pd.alerting.policy.verdict import Verdict
-from spark_pd.model import SEVERITIES, Alert, Severity
+from spark_pd.model import SEVERITIES, Address, Alert, Severity
 from spark_pd.model.incident_state import IncidentState
 
 Notify: TypeAlias = Literal["always", "change", "never"]
@@ -52,6 +52,8 @@ class Ruling:
     """What is to be remembered, as long as no alert went out. None: nothing new."""
     sent: IncidentState | None = None
     """What is to be remembered once the alert went out."""
+    addresses: tuple[Address, ...] = ()
+    """Where the alert goes, or would have gone, where there are channels of one's own."""
 
     @property
     def alert(self) -> Alert | None:

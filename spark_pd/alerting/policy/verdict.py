@@ -31,6 +31,8 @@ class Verdict:
     """The rules that the run evaluated."""
     rules: frozenset[str] = frozenset()
     """The active rules that the run was given."""
+    tags: frozenset[str] = frozenset()
+    """Of the rules that failed and are the reason."""
     rules_source: str = NO_RULES
     passed: bool = False
     """Whether the run passed: no other run closes anything."""
@@ -116,6 +118,7 @@ def _verdict(
         failing=tuple(sorted(failing)),
         evaluated=frozenset(r.name for r in results if r.status != "unknown"),
         rules=frozenset(r.name for r in facts.rules if _is_active(r)),
+        tags=frozenset(r.tag for r in facts.rules if r.tag and r.name in failing),
         rules_source=facts.rules_source,
         passed=facts.status == "passed",
         switched_off=switched_off,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from spark_pd.delivery.outbox.checksummed_json import optional, seal, text, unseal
-from spark_pd.model import Outcome, Severity
+from spark_pd.model import Address, Outcome, Severity
 from spark_pd.model.incident_state import IncidentState
 
 VERSION = 1
@@ -42,6 +42,7 @@ def _fields(memory: IncidentState) -> dict[str, Any]:
         "told": list(memory.told),
         "resolved_at": _told(memory.resolved_at),
         "own": list(memory.own),
+        **({"sent_to": [[a.channel, a.endpoint, a.reference, a.fingerprint] for a in memory.sent_to]} if memory.sent_to else {}),
     }
 
 
@@ -63,6 +64,7 @@ def _memory(key: str, fields: Mapping[str, Any]) -> IncidentState:
         told=_names(fields["told"]),
         resolved_at=_time(fields["resolved_at"]),
         own=_names(fields.get("own", [])),
+        sent_to=tuple(_address(each) for each in fields.get("sent_to", [])),
     )
 
 
@@ -83,6 +85,13 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError
     return value
+
+
+def _address(value: object) -> Address:
+    if not isinstance(value, list):
+        raise TypeError
+    channel, endpoint, reference, fingerprint = value
+    return Address(channel=text(channel), endpoint=text(endpoint), reference=optional(reference), fingerprint=optional(fingerprint))
 
 
 def _names(value: object) -> tuple[str, ...]:

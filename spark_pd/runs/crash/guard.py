@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,7 +37,8 @@ class Guard:
     """Which attempt of its job this process is, in words."""
     application: str = ""
     application_id: str | None = None
-    address: Callable[[], Address] | None = None
+    addresses: Callable[[Subject], Sequence[Address]] = lambda subject: ()
+    """Where the alert of a dead run goes."""
 
     def opened(self, run: GuardedRun, subject: Subject, started_at: datetime, report: Callable[[tuple[Alert, ...]], object]) -> None:
         """Guard a run from here on. First `report` is called with the alerts of dead runs of the same subject. Never raises."""
@@ -79,6 +80,7 @@ class Guard:
     def _mark(self, run: GuardedRun, subject: Subject, started_at: datetime) -> Path | None:
         if self.markers is None:
             return None
+        addresses = tuple(self.addresses(subject)) or (Address(channel=""),)
         marker = Marker(
             run_id=run.run_id,
             subject=subject,
@@ -89,7 +91,8 @@ class Guard:
             started_at=started_at,
             heartbeat=self.heartbeat,
             process=this_process(),
-            address=self.address() if self.address is not None else Address(channel=""),
+            address=addresses[0],
+            others=addresses[1:],
         )
         try:
             return self.markers.put(marker)

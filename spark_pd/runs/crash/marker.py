@@ -31,6 +31,8 @@ class Marker:
     """Seconds between two updates of its time; 0 where there are none."""
     process: Process
     address: Address
+    others: tuple[Address, ...] = ()
+    """More channels that the alert of its death goes to."""
     attempt: str | None = None
     """Which attempt of its job it is, in words; None where that is not known."""
 
@@ -72,6 +74,7 @@ def decode(data: bytes) -> Marker:
             heartbeat=float(fields["heartbeat"]),
             process=Process(**fields["process"]),
             address=Address(**_texts(fields["address"])),
+            others=tuple(Address(**_texts(each)) for each in fields.get("others", [])),
             attempt=optional(fields.get("attempt")),
         )
         if not isinstance(marker.process.pid, int) or not isinstance(marker.run_id, str) or marker.started_at.tzinfo is None:

@@ -22,13 +22,15 @@ def report_dead_runs(outbox: Outbox) -> list[Entry]:
 
 def report_claims(claims: Iterable[Claim], how: str) -> list[Entry]:
     """Put an alert for each dead run into its outbox; `how` says how its death is known. One that cannot be kept stays claimable."""
-    kept = []
+    kept: list[Entry] = []
     for claim in claims:
         marker = claim.marker
-        (entry,) = claim.outbox.keep([(death_alert(marker, how, at=datetime.now(timezone.utc)), marker.address)])
-        if isinstance(entry, Entry):
-            claim.done()
-            kept.append(entry)
+        alert = death_alert(marker, how, at=datetime.now(timezone.utc))
+        entries = claim.outbox.keep([(alert, address) for address in (marker.address, *marker.others)])
+        lost = [each for each in entries if not isinstance(each, Entry)]
+        kept += [each for each in entries if isinstance(each, Entry)]
+        if lost:
+            logger.warning("%s: the run %s is dead, but its alert could not be kept: %s", marker.subject.table, marker.run_id, lost[0])
         else:
-            logger.warning("%s: the run %s is dead, but its alert could not be kept: %s", marker.subject.table, marker.run_id, entry)
+            claim.done()
     return kept
