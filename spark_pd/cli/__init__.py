@@ -6,13 +6,17 @@ from typing import Any
 
 import click
 
+from spark_pd.cli.channels_command import channels
 from spark_pd.cli.demo_command import demo
 from spark_pd.cli.exec_command import exec_
 from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
 from spark_pd.cli.outbox import outbox
+from spark_pd.cli.page_command import page
+from spark_pd.cli.routes_command import routes
 from spark_pd.cli.run import run
 from spark_pd.cli.sandbox import sandbox
+from spark_pd.cli.services_command import services
 from spark_pd.cli.test_command import send
 from spark_pd.cli.validate import validate
 from spark_pd.cli.watch import watch
@@ -53,6 +57,10 @@ main.add_command(history)
 main.add_command(watch)
 main.add_command(send)
 main.add_command(check_key)
+main.add_command(channels)
+main.add_command(routes)
+main.add_command(services)
+main.add_command(page)
 main.add_command(exec_)
 main.add_command(run)
 main.add_command(outbox)

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 
 def channel_of(settings: Settings) -> PagerDutyChannel:
     """The channel of the settings, enabled or not: who types a command means it. Raises SettingsError where there is no key."""
-    from spark_pd.runs import wiring
+    from spark_pd.runs import channels
     from spark_pd.settings import user_config
 
     if settings.integration_key is None:
         raise SettingsError([f"there is no integration key: set {user_config.se_notifications_pagerduty_integration_key}"])
-    return wiring.channel_of(settings)
+    return channels.channel_of(settings)
+
+
+def channels_of(settings: Settings) -> list[PagerDutyChannel]:
+    """Every channel of the settings. Raises SettingsError where there is none."""
+    from spark_pd.runs import channels
+
+    return channels.channels_of(settings) if settings.directions.channels else [channel_of(settings)]
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from spark_pd.cli.alert_by_hand import by_hand, channel_of, in_service, sent
+from spark_pd.cli.alert_by_hand import by_hand, channel_of, channels_of, in_service, sent
 from spark_pd.cli.options import settings_from, settings_options
-from spark_pd.model import DEDUP_KEY_LIMIT
+from spark_pd.model import DEDUP_KEY_LIMIT, Alert, Delivery
+
+if TYPE_CHECKING:
+    from spark_pd.pagerduty import PagerDutyChannel
 
 EXAMPLE = "spark_pd/prod/sales/sales.orders/failure"
 PATIENCE = 10.0  # seconds, at least: who types a command can wait
@@ -40,9 +45,9 @@ def ack(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: dict
     PagerDuty ignores it where no incident with that key is open, and says the same then.
     """
     settings = settings_from(config_file, conf)
-    channel = channel_of(settings)
-    alert = by_hand(dedup_key, "firing", source="spark-pd ack")
-    ctx.exit(0 if sent("acknowledge", _seconds(settings.deadline), lambda until: channel.acknowledge(alert, deadline=until)) else 1)
+    alert, seconds = by_hand(dedup_key, "firing", source="spark-pd ack"), _seconds(settings.deadline)
+    every = [sent(_what("acknowledge", channel), seconds, partial(_acknowledge, channel, alert)) for channel in channels_of(settings)]
+    ctx.exit(0 if all(every) else 1)
 
 
 @_about_an_incident
@@ -54,19 +59,27 @@ def resolve(ctx: click.Context, dedup_key: str, config_file: Path | None, conf: 
     """
     from spark_pd.delivery.dispatch import Dispatcher, Limits
     from spark_pd.delivery.outbox import open_outbox
-    from spark_pd.delivery.state import state_of
+    from spark_pd.delivery.state import FileStateStore
     from spark_pd.model.incident_state import forget
+    from spark_pd.runs.channels import channel_of as wiring_channel
+    from spark_pd.runs.wiring import place_for
 
     settings = settings_from(config_file, conf)
     # By way of the outbox: an older alert that waits there would open the incident again. And a member leaves its storm.
-    channel, outbox = channel_of(settings), open_outbox(settings.outbox_path)
-    dispatcher = Dispatcher([channel], outbox=outbox, limits=Limits(environment=settings.environment))
-    alert, seconds = by_hand(dedup_key, "resolved", source="spark-pd resolve"), _seconds(settings.deadline)
-    accepted = sent("resolve", seconds, lambda until: dispatcher.submit([alert], seconds=seconds).wait()[0])
-    if accepted and outbox is not None:
-        # Else the next bad run would take it for open, and tell nobody where only changes are told.
-        forget(state_of(outbox, channel.address), dedup_key)
-    ctx.exit(0 if accepted else 1)
+    outbox, alert = open_outbox(settings.outbox_path), by_hand(dedup_key, "resolved", source="spark-pd resolve")
+    seconds = _seconds(settings.deadline)
+
+    def resolved(channel: PagerDutyChannel) -> Delivery:
+        """What became of the resolve on one channel."""
+        dispatcher = Dispatcher([channel], outbox=outbox, limits=Limits(environment=settings.environment))
+        return dispatcher.submit([alert], seconds=seconds).wait()[0]
+
+    channels = channels_of(settings)
+    every = [sent(_what("resolve", channel), seconds, lambda until, each=channel: resolved(each)) for channel in channels]  # type: ignore[misc]
+    if all(every) and outbox is not None:
+        # Else the next bad run would take it for open, and report nothing where only changes are reported.
+        forget(FileStateStore(outbox.folder / "state", place=place_for(settings, wiring_channel(settings))), dedup_key)
+    ctx.exit(0 if all(every) else 1)
 
 
 @click.command(
@@ -93,6 +106,15 @@ def check_key(ctx: click.Context, config_file: Path | None, conf: dict[str, str]
     works = sent("check-key", _seconds(settings.deadline), lambda until: channel.deliver(alert, deadline=until))
     click.echo("The key works." if works else "It is not proven that the key works.")
     ctx.exit(0 if works and in_service(channel) else 1)
+
+
+def _what(what: str, channel: PagerDutyChannel) -> str:
+    """What is done, with the channel's name where there may be several."""
+    return what if channel.name == "pagerduty" else f"{what} on {channel.name}"
+
+
+def _acknowledge(channel: PagerDutyChannel, alert: Alert, until: float) -> Delivery:
+    return channel.acknowledge(alert, deadline=until)
 
 
 def _seconds(deadline: float) -> float:

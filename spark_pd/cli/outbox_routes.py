@@ -28,7 +28,7 @@ class Routes:
     def route(self, entry: Entry) -> Channel | str:
         """The channel that an entry may go to, or why it stays."""
         from spark_pd.pagerduty import ANOTHER_KEY, is_loopback
-        from spark_pd.runs.wiring import CHANNEL_NAME
+        from spark_pd.runs.channels import CHANNEL_NAME
 
         address, own = entry.address, self._own
         if address.channel != CHANNEL_NAME:
@@ -56,7 +56,7 @@ class Routes:
     def _looked_up(self, reference: str, endpoint: str) -> Channel | str:
         from spark_pd.pagerduty import endpoint as endpoint_of
         from spark_pd.pagerduty import host, is_loopback
-        from spark_pd.runs.wiring import channel_to, secret_context
+        from spark_pd.runs.channels import channel_to, secret_context
         from spark_pd.secrets import parse_reference, resolve
 
         # The outbox is a folder that others may be able to write to: a key goes nowhere just because a file there says so.

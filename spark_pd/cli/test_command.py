@@ -46,19 +46,24 @@ def send(ctx: click.Context, severity: Severity, config_file: Path | None, conf:
     incident is there.
     """
     settings = settings_from(config_file, conf)
-    channel = _channel(settings)
+    if not test_channel(_channel(settings), settings, severity):
+        ctx.exit(1)
+
+
+def test_channel(channel: PagerDutyChannel, settings: Settings, severity: Severity) -> bool:
+    """Open a test incident on the channel and resolve it, and print what PagerDuty said. Whether it opened and closed."""
     unique = uuid.uuid4()
     opening, resolving = (_alert(settings, state, severity, unique) for state in STEPS)
     opened = _deliver(channel, opening, settings.deadline)
     # An answer that never came may still mean an open incident: only a refusal says that there is nothing to resolve.
     if opened.status != "sent" and opened.status_code is not None:
-        ctx.exit(1)
+        return False
     there = opened.status != "sent" or confirmed(channel, opening)
     resolved = _deliver(channel, resolving, settings.deadline)
-    if opened.status == resolved.status == "sent" and there:
+    good = opened.status == resolved.status == "sent" and there
+    if good:
         click.echo(f"Opened and resolved: {opening.dedup_key}")
-    else:
-        ctx.exit(1)
+    return good
 
 
 def _channel(settings: Settings) -> PagerDutyChannel:

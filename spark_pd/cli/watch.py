@@ -130,7 +130,7 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
             ),
         )
 
-    _, outbox, notifier, place = delivering_of(settings, spark)
+    _, outbox, notifier, _, place = delivering_of(settings, spark)
     return ScheduleWatch(
         scheduled=tuple(scheduled(schedule) for schedule in schedules),
         notifier=notifier,

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.alerting.attempts import attempt_of
+from spark_pd.alerting.policy.routes import Explanation
 from spark_pd.checks.error_table.location import Place
+from spark_pd.model import Delivery, Severity, normalized_table
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.application_run import ApplicationRun
+from spark_pd.runs.channels import explain
 from spark_pd.runs.installed import installed
+from spark_pd.runs.paging import page_owners
 from spark_pd.runs.reporting import RunNotifier
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_checks import RunChecks, settings_of_run
@@ -80,6 +84,7 @@ class Monitor:
         )
         delivering = delivering_of(settings, spark)
         channel, outbox, self._notifier = delivering.channel, delivering.outbox, delivering.notifier
+        self._dispatcher = delivering.dispatcher
         self._records = records_of(spark, settings, delivering.place, outbox)
         folder = None if outbox is None else outbox.folder
         self._streams = Streams(spark, self._context, self._notifier, outbox=folder, place=delivering.place)
@@ -218,6 +223,31 @@ class Monitor:
             return guarded
 
         return decorate
+
+    def explain(self, table: str, trigger: str | None = None, severity: Severity | None = None, rule: str | None = None) -> Explanation:
+        """Which routes an alert about `table` matches, which channels it goes to, and why. It sends nothing."""
+        from spark_pd.spark import session
+
+        return explain(
+            self.settings, normalized_table(table, session.current_catalog(self._spark)), trigger=trigger, severity=severity, rule=rule
+        )
+
+    def page(self, *owners: str, message: str, from_: str | None = None, severity: Severity = "error") -> tuple[Delivery, ...]:
+        """Page the channels of each owner. `from_`: who pages; the session's user unless it is given.
+
+        An owner that is not in the settings is a failed delivery beside the others' success. The same message to the same owner again is
+        the same incident. Raises UsageError where nobody is named or the message is empty.
+        """
+        self._must_be_installed()
+        return page_owners(
+            owners,
+            message,
+            from_=from_,
+            severity=severity,
+            settings=self.settings,
+            dispatcher=self._dispatcher,
+            application=self._context.application,
+        )
 
     def uninstall(self) -> None:
         """Take spark_pd out of the session. An open run ends as usual; new runs are refused. No query is watched any more."""

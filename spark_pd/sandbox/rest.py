@@ -14,7 +14,14 @@ from werkzeug.wrappers import Response
 
 from spark_pd.sandbox.incidents import Account, MaintenanceWindow, Service
 from spark_pd.sandbox.limits import RollingLimit
-from spark_pd.sandbox.rest_objects import incident_object, integration_object, service_object, window_object
+from spark_pd.sandbox.rest_objects import (
+    incident_object,
+    integration_object,
+    oncall_object,
+    policy_reference,
+    service_object,
+    window_object,
+)
 
 RATE_LIMIT = 960  # requests a minute for one token; REST API, "Rate limits"
 LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX = 25, 100, 10_000  # REST API, "Pagination": offset + limit may not exceed 10,000
@@ -65,6 +72,7 @@ def make_blueprint(account: Account, token: str) -> Blueprint:
         return jsonify(error.body), error.status
 
     _add_services(api, account)
+    _add_oncalls(api, account)
     _add_incidents(api, account)
     _add_maintenance_windows(api, account)
 
@@ -97,6 +105,15 @@ def _add_services(api: Blueprint, account: Account) -> None:
         if integration_id != service.integration_id:
             raise _not_found()
         return jsonify(integration=integration_object(service))
+
+
+def _add_oncalls(api: Blueprint, account: Account) -> None:
+    @api.get("/oncalls")
+    def oncalls() -> Response:
+        """Who is on call, for all escalation policies or for these."""
+        wanted = request.args.getlist("escalation_policy_ids[]")
+        found = [each for each in account.services if not wanted or policy_reference(each)["id"] in wanted]
+        return _page("oncalls", found, oncall_object)
 
 
 def _add_incidents(api: Blueprint, account: Account) -> None:

@@ -30,6 +30,25 @@ def service_object(service: Service, status: ServiceStatus) -> dict[str, Any]:
         "created_at": _time(service.created_at),
         "status": status,
         "integrations": integrations,
+        "escalation_policy": policy_reference(service),
+    }
+
+
+def policy_reference(service: Service) -> dict[str, Any]:
+    """The escalation policy of a service: each has its own."""
+    return _reference("escalation_policies", "escalation_policy_reference", f"E{service.id[1:]}", f"{service.name}: escalation")
+
+
+def oncall_object(service: Service) -> dict[str, Any]:
+    """Who is on call first for a service: somebody of its own."""
+    user = _reference("users", "user_reference", f"U{service.id[1:]}", f"On call of {service.name}")
+    return {
+        "escalation_policy": policy_reference(service),
+        "escalation_level": 1,
+        "schedule": None,
+        "user": user,
+        "start": None,
+        "end": None,
     }
 
 

@@ -18,7 +18,7 @@ from spark_pd.delivery.dispatch.dispatcher import NOTHING_TO_RESOLVE, in_order
 from spark_pd.delivery.dispatch.submission import Task
 from spark_pd.delivery.outbox import Outbox, replay
 from spark_pd.model import Alert, Subject
-from spark_pd.runs.wiring import channel_of
+from spark_pd.runs.channels import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.settings import load_settings
 

@@ -13,8 +13,8 @@ import pytest
 
 import spark_pd
 from spark_pd.delivery.outbox import Outbox, replay
+from spark_pd.runs.channels import channel_of
 from spark_pd.runs.run import Run
-from spark_pd.runs.wiring import channel_of
 from spark_pd.sandbox import Sandbox
 from tests.faults.actor import PRODUCT, THRESHOLD, Site
 from tests.faults.contract import VERDICTS

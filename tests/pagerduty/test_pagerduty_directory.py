@@ -16,7 +16,7 @@ from spark_pd.pagerduty import Directory, PagerDutyChannel
 from spark_pd.pagerduty import directory as directory_module
 from spark_pd.pagerduty.directory import Service, Unanswered
 from spark_pd.pagerduty.reconciliation import missing
-from spark_pd.runs.wiring import channel_of
+from spark_pd.runs.channels import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.settings import load_settings
 from tests.pagerduty.proxy import proxy_to

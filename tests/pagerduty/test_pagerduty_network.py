@@ -13,7 +13,7 @@ import pytest
 
 from spark_pd.delivery.dispatch import Dispatcher
 from spark_pd.model import Alert, Delivery
-from spark_pd.runs.wiring import channel_of
+from spark_pd.runs.channels import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.settings import load_settings
 from tests.pagerduty.proxy import Proxy, proxy_to

@@ -31,7 +31,7 @@ from spark_pd.delivery.dispatch import Dispatcher
 from spark_pd.delivery.outbox import Outbox
 from spark_pd.model import Alert, Channel, Delivery
 from spark_pd.model.errors import DeliveryError
-from spark_pd.runs.wiring import channel_of
+from spark_pd.runs.channels import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.secrets.log_suppression import TELLTALES
 from spark_pd.settings import Settings, load_settings

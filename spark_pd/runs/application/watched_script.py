@@ -118,7 +118,7 @@ def without_spark(name: str, settings: Settings) -> ApplicationRun:
         application=name,
         attempt=attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ),
     )
-    channel, outbox, notifier, _ = delivering_of(settings)
+    channel, outbox, notifier, *_ = delivering_of(settings)
     plan = RunPlan.of_application(context, name)
     return ApplicationRun(plan, checker=_NoRules(), notifier=notifier, guard=guard_of(context, channel, outbox))
 
