@@ -89,7 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pytest.skip(f"Spark Connect's client needs the package {package}")
     home, version = Path(pyspark.__file__).parent, pyspark.__version__
     bundled = any((home / "jars").glob("spark-connect_*.jar"))
-    # once more where another process took the port; a repository may lack the newest; a release's server takes the clients of all of its line
+    # Once more where another process took the port. A repository may lack the newest; a server takes the clients of all of its line.
     packages = [None, None] if bundled else [f"org.apache.spark:spark-connect_2.12:{release}" for release in (version, "3.5.7")]
     for package in packages:
         with Server(home, tmp_path_factory.mktemp("connect"), package) as running:
