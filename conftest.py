@@ -19,7 +19,7 @@ os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # parallel collector's threads would take more than they give. The archive that scripts/class-archive made halves the time of a start. A JVM
 # that it does not fit ignores it, and says so in its log, which is off: a job's output is its own.
 _CLASSES = Path(sys.prefix) / "classes.jsa"
-_ARCHIVE = f" -Xshare:auto -Xlog:disable -XX:SharedArchiveFile={_CLASSES}" if _CLASSES.is_file() else ""
+_ARCHIVE = f" -Xshare:auto -Xlog:disable -XX:SharedArchiveFile={_CLASSES}" if _CLASSES.is_file() and _CLASSES.stat().st_size else ""
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" + _ARCHIVE)
 
 
