@@ -192,7 +192,7 @@ def live(
         "spark.expectations.notifications.pagerduty.webhook.url": f"https://{FAR}",
         "spark.pd.rest.url": f"https://{FAR}",
     }
-    seconds = 3.0
+    seconds = 60.0 if fate in ("sent", "disabled", "refused", "echoed") else 3.0  # the others are tried until it is over
     with ExitStack() as stack:
         if fate == "disabled":
             far.disable()
