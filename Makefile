@@ -76,7 +76,7 @@ payloads: .venv/.ready
 	@.venv/bin/python -m pytest --hypothesis-profile=thorough --timeout=7200 tests/pagerduty/test_pagerduty_payloads.py $(PYTEST_ARGS)
 
 drain: .venv/.ready
-	@SPARK_PD_DRAIN_RUNS=$(RUNS) .venv/bin/python -m pytest --timeout=3600 tests/dispatch/test_drain.py $(PYTEST_ARGS)
+	@SPARK_PD_DRAIN_RUNS=$(RUNS) .venv/bin/python -m pytest --timeout=3600 -m exhaustive tests/dispatch/test_drain.py $(PYTEST_ARGS)
 
 faults: .venv/.ready
 	@.venv/bin/python -m tests.faults --runs $(RUNS) --seed $(SEED)
