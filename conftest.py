@@ -16,8 +16,11 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # For each JVM that a test starts by spark-submit or PySpark: they live for a minute or so, on two cores, and the second compiler's and the
-# parallel collector's threads would take more than they give.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# parallel collector's threads would take more than they give. The archive that scripts/class-archive made halves the time of a start. A JVM
+# that it does not fit ignores it, and says so in its log, which is off: a job's output is its own.
+_CLASSES = Path(sys.prefix) / "classes.jsa"
+_ARCHIVE = f" -Xshare:auto -Xlog:disable -XX:SharedArchiveFile={_CLASSES}" if _CLASSES.is_file() and _CLASSES.stat().st_size else ""
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" + _ARCHIVE)
 
 
 # By hand, for what has to hold for anything at all: see make payloads.

@@ -35,6 +35,7 @@ sys.exit(0)
 ASKED_FOR = ("no_output", "job_failure", "overrun")
 
 
+@pytest.mark.versions
 def test_a_job_is_watched_while_it_runs_and_told_of_once(enabled, script, sandbox, outbox_folder, tmp_path) -> None:
     """What it got over, that it takes too long, while it does, that it wrote nothing; and its good end closes its last failure."""
     path, told = script(JOB), tmp_path / "told"

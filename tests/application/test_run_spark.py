@@ -36,6 +36,7 @@ def session(sandbox, outbox_folder) -> str:
     return SESSION.format(conf=conf)
 
 
+@pytest.mark.versions
 def test_a_job_that_fails_opens_an_incident_of_the_application(ended, script, session, environ, sandbox, outbox_folder) -> None:
     done = ended(*SPARK_PD, "run", script(session + "spark.sql('SELECT 1 FROM nowhere')"), only=environ)
     assert done.returncode == 1
@@ -49,25 +50,24 @@ def test_a_job_that_fails_opens_an_incident_of_the_application(ended, script, se
     assert markers(outbox_folder) == []
 
 
-def test_a_job_that_ends_well_and_stops_spark_closes_it(ended, script, session, environ, sandbox, outbox_folder) -> None:
-    assert ended(*SPARK_PD, "run", script("raise ValueError('before its session')")).returncode == 1
-    assert triggers(sandbox) == ["spark_pd/test/-/job.py/failure"]
-    done = ended(*SPARK_PD, "run", script(session + "print(spark.range(5).count())\nspark.stop()"), only=environ)
-    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
-    assert sandbox.open_incidents() == []
-    assert markers(outbox_folder) == []
-
-
-def test_a_job_that_gets_over_a_failed_spark_job_is_told_where_that_is_asked_for(ended, script, session, environ, sandbox) -> None:
-    body = """
+GETS_OVER_IT = """
 try:
     spark.range(1).selectExpr("raise_error('no price')").collect()
 except Exception:
     print("went on")
+spark.stop()
 """
-    path = script(session.replace("'spark.pd.environment'", "'spark.pd.on.job_failure': 'true', 'spark.pd.environment'") + body)
+
+
+def test_a_job_that_ends_well_and_stops_spark_closes_it_and_what_it_got_over_is_told_where_that_is_asked_for(
+    ended, script, session, environ, sandbox, outbox_folder
+) -> None:
+    assert ended(*SPARK_PD, "run", script("raise ValueError('before its session')")).returncode == 1
+    assert triggers(sandbox) == ["spark_pd/test/-/job.py/failure"]
+    path = script(session.replace("'spark.pd.environment'", "'spark.pd.on.job_failure': 'true', 'spark.pd.environment'") + GETS_OVER_IT)
     done = ended(*SPARK_PD, "run", path, only=environ)
     assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
     (incident,) = sandbox.open_incidents()
     assert incident.dedup_key == "spark_pd/test/-/job.py/job_failure"
     assert "no price" in incident.details["reason"]
+    assert markers(outbox_folder) == []

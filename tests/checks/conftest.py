@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import counting_matrix
 import pytest
 from counting_world import World
 from flights_data import package_data, save_flights
@@ -13,6 +14,11 @@ from flights_data import package_data, save_flights
 import spark_pd
 
 COUNTINGS = ("operator", "observation", "two_pass")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to make test-all what the operator's matrices, or others of its kind, show already."""
+    counting_matrix.mark(items)
 
 
 @pytest.fixture(scope="session")

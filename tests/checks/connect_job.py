@@ -1,4 +1,6 @@
-"""A client of a Spark Connect server, in a process of its own: classic PySpark and Connect do not share one. Prints JSON.
+"""A client of a Spark Connect server, in a process of its own: classic PySpark and Connect do not share one.
+
+It plays the scenarios that it reads from standard input, and prints JSON.
 
 python connect_job.py sc://HOST:PORT FOLDER
 """
@@ -10,7 +12,6 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import spark_pd
 from spark_pd import RuleFailed, RulesError
 from spark_pd.sandbox import Sandbox
 from spark_pd.spark import run_lifecycle as lifecycle
+from tests.jobs import answer
 
 RULES = [
     {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
@@ -125,6 +127,11 @@ SCENARIOS.update(
     random_input=used(save, frame=lambda s: numbers(s).selectExpr("CAST(rand() * 1000 AS BIGINT) AS id")),
     random_rule=used(save, rules=[{"rule": "coin", "expectation": "rand() < 0.5", "action_if_failed": "drop"}]),
 )
+
+
+@scenario
+def install(spark: Any, monitor: Any, folder: str) -> Any:
+    return {"counting": monitor.counting}
 
 
 @scenario
@@ -328,19 +335,20 @@ def listener(spark: Any, monitor: Any, folder: str) -> Any:
 
 
 def main(url: str, folder: str) -> None:
+    import pyspark
     from pyspark.sql import SparkSession
 
-    spark = SparkSession.builder.remote(url).getOrCreate()
-    spark.range(3).count()
-    print("STARTED", flush=True)
+    try:
+        spark = SparkSession.builder.remote(url).getOrCreate()
+        spark.range(3).count()
+    except Exception as error:
+        if not pyspark.__version__.startswith("3."):
+            raise
+        why = " ".join(str(error).split())[:300]
+        print(f"UNAVAILABLE the Connect client of PySpark {pyspark.__version__} does not work with the packages here: {why}", flush=True)
+        raise SystemExit(0) from None
     monitor = spark_pd.install(spark)
-    found: dict[str, Any] = {"install": {"counting": monitor.counting}}
-    for name, do in SCENARIOS.items():
-        try:
-            found[name] = do(spark, monitor, f"{folder}/{name}")
-        except Exception:
-            found[name] = traceback.format_exc()
-    print("FOUND " + json.dumps(found), flush=True)
+    answer(lambda name: SCENARIOS[name](spark, monitor, f"{folder}/{name}"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Checked data written to Delta tables, in a session of its own: Delta's extensions cannot be added to one that runs. Prints JSON.
+"""Checked data written to Delta tables, in a session of its own: Delta's extensions cannot be added to one that runs.
+
+It plays the scenarios that it reads from standard input, such as "operator merge", and prints JSON.
 
 python delta_job.py FOLDER
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import spark_pd
 from spark_pd import RuleFailed
+from tests.jobs import answer
 
 RULES = [
     {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
@@ -287,15 +288,15 @@ def aggregates_ride_along(job: Job) -> Any:
 def main(folder: str) -> None:
     spark = session(folder)
     spark.sparkContext.setLogLevel("OFF")
-    found: dict[str, Any] = {}
-    for counting in ("operator", "observation", "two_pass"):
-        job = Job(spark, counting, f"{folder}/{counting}")
-        for name, do in SCENARIOS.items():
-            try:
-                found[f"{counting} {name}"] = do(job)
-            except Exception:
-                found[f"{counting} {name}"] = traceback.format_exc()
-    print("FOUND " + json.dumps(found), flush=True)
+    jobs: dict[str, Job] = {}
+
+    def play(asked: str) -> Any:
+        counting, name = asked.split()
+        if counting not in jobs:
+            jobs[counting] = Job(spark, counting, f"{folder}/{counting}")
+        return SCENARIOS[name](jobs[counting])
+
+    answer(play)
 
 
 if __name__ == "__main__":

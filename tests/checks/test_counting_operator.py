@@ -14,6 +14,8 @@ from spark_pd.checks import counting
 from spark_pd.spark import java
 from spark_pd.spark.executions import executions
 
+pytestmark = pytest.mark.versions
+
 RULES = mappings(FLIGHT_RULES)
 STRATEGY = """
 package spark_pd_tests;

@@ -47,6 +47,7 @@ def save(df: Any, folder: Any, name: str = "out") -> None:
     df.write.mode("overwrite").parquet(str(folder / name))
 
 
+@pytest.mark.versions
 def test_aggregates_of_source_and_target_take_no_pass_of_their_own(monitor, numbers, tmp_path):
     df, computed = numbers
     with monitor.run("numbers", rules=RULES) as run:
@@ -160,6 +161,7 @@ USES: dict[str, Callable[[Any, Any], None]] = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("use", list(USES))
 def test_whatever_is_done_with_the_checked_rows(monitor, spark, tmp_path, use):
     with monitor.run("numbers", rules=RULES) as run:

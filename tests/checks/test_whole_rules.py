@@ -30,6 +30,7 @@ def shown(run: Any) -> dict[str, tuple[str, Any, str | None]]:
     return {rule.name: (rule.status, rule.observed, rule.judged_on) for rule in run.stats.rules}
 
 
+@pytest.mark.versions
 def test_aggregates_are_judged_on_what_is_checked_and_on_what_is_written(monitor, spark, tmp_path):
     rules = [
         agg("rows_of_source", "count(*) >= 1000", enable_for_target_dq_validation=False),

@@ -1,17 +1,17 @@
-"""The driver of a standalone cluster, in a process of its own: it loses executors and speculates while it counts. Prints JSON.
+"""The driver of a standalone cluster, in a process of its own: it loses executors and speculates while it counts.
+
+It plays the scenarios that it reads from standard input, such as "operator speculated", and prints JSON.
 
 python cluster_job.py spark://HOST:PORT FOLDER
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 import spark_pd
+from tests.jobs import answer
 
 ROWS = 4000
+SECONDS = 120
 RULES = [
     {"rule": "tenth", "expectation": "id % 10 <> 0", "action_if_failed": "drop"},
     {"rule": "third", "expectation": "id % 3 <> 0", "action_if_failed": "ignore"},
@@ -33,7 +35,7 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.executor.memory": "512m",
     "spark.executor.cores": "1",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.executor.extraJavaOptions": os.environ["SPARK_SUBMIT_OPTS"],
     "spark.sql.shuffle.partitions": "4",
     "spark.speculation": "true",
     "spark.speculation.interval": "100ms",
@@ -60,34 +62,39 @@ def executors(application: str) -> list[int]:
 
 
 def kill_one(application: str, marker: Path) -> threading.Thread:
-    """Kill one executor as soon as the marker is there."""
+    """Kill one executor as soon as the marker is there, and then say so by a second marker."""
 
     def kill() -> None:
-        until = time.monotonic() + 40
+        until = time.monotonic() + SECONDS
         while not marker.exists() and time.monotonic() < until:
             time.sleep(0.02)
-        time.sleep(0.3)
         os.kill(executors(application)[0], signal.SIGKILL)
+        marker.with_suffix(".killed").touch()
 
     thread = threading.Thread(target=kill)
     thread.start()
     return thread
 
 
-def slowly(marker: Path) -> Any:
-    """A function that says when it is under way, and takes its time."""
+def until_killed(marker: Path) -> Any:
+    """A function that says when it is under way, and goes on when an executor was killed."""
+    killed, limit = marker.with_suffix(".killed"), SECONDS
 
     @F.udf("long")
-    def slow(x: int) -> int:
-        marker.touch()
-        time.sleep(0.002)
+    def wait(x: int) -> int:
+        if not killed.exists():
+            marker.touch()
+            until = time.monotonic() + limit
+            while not killed.exists() and time.monotonic() < until:
+                time.sleep(0.02)
         return x
 
-    return slow("id")
+    return wait("id")
 
 
 def hangs_once(folder: Path) -> Any:
-    """A function that hangs at one row in the first task that comes there; each task that comes there leaves a file."""
+    """A function that hangs at one row in the first task that comes there, until Spark ends that task; each that comes leaves a file."""
+    limit = SECONDS
 
     @F.udf("long")
     def slow(x: int) -> int:
@@ -95,7 +102,7 @@ def hangs_once(folder: Path) -> Any:
             first = not any(folder.iterdir())
             (folder / str(time.time_ns())).touch()
             if first:
-                time.sleep(8)
+                time.sleep(limit)
         return x
 
     return slow("id")
@@ -149,7 +156,7 @@ def killed(job: Job, counting: str, name: str, spread: Callable[[Any], Any]) -> 
     """An executor dies while the stage behind the check's own runs: its shuffle files are gone."""
     marker = job.folder / f"{name}-under-way"
     killer = kill_one(job.spark.sparkContext.applicationId, marker)
-    found = job.checked(counting, name, lambda d: spread(d).withColumn("z", slowly(marker)))
+    found = job.checked(counting, name, lambda d: spread(d).withColumn("z", until_killed(marker)))
     killer.join()
     return found
 
@@ -170,23 +177,16 @@ SCENARIOS: dict[str, Callable[[Job, str, str], dict[str, Any]]] = {
     "executor_killed_in_a_range": lambda job, counting, name: killed(job, counting, name, lambda d: d.repartitionByRange(8, "id")),
     "speculated": speculated,
 }
-COUNTED = {"operator": tuple(SCENARIOS), "observation": ("plain", "executor_killed", "speculated")}
-"""two_pass counts in a query of its own, which no write's retries touch."""
 
 
 def main(master: str, folder: str) -> None:
-    began = time.monotonic()
     job = Job(master, Path(folder))
-    found: dict[str, Any] = {}
-    for counting, names in COUNTED.items():
-        for name in names:
-            try:
-                found[f"{counting} {name}"] = SCENARIOS[name](job, counting, f"{counting}-{name}")
-            except Exception:
-                found[f"{counting} {name}"] = traceback.format_exc()
-            print(f"{counting} {name} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print("FOUND " + json.dumps(found), flush=True)
-    job.spark.stop()
+
+    def play(asked: str) -> dict[str, Any]:
+        counting, name = asked.split()
+        return SCENARIOS[name](job, counting, f"{counting}-{name}")
+
+    answer(play)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""The driver of a standalone cluster, in a process of its own: it loses an executor, a worker, a task and a shuffle's files. Prints JSON.
+"""The driver of a standalone cluster, in a process of its own: it loses an executor, a worker, a task and a shuffle's files.
+
+It plays the scenarios that it reads from standard input, and prints JSON.
 
 python listener_cluster_job.py spark://HOST:PORT CLUSTER_FOLDER FOLDER WORKER_GROUP
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 
 import spark_pd
 from tests.cluster.cluster_job import SETTINGS, executors
+from tests.jobs import answer
 
 WORKERS = 3
 SECONDS = 120
@@ -149,17 +150,8 @@ SCENARIOS = [task_failed_four_times, shuffle_lost, executor_killed, worker_kille
 
 
 def main(*arguments: str) -> None:
-    began = time.monotonic()
-    job = Job(*arguments)
-    found: dict[str, Any] = {}
-    for scenario in SCENARIOS:
-        try:
-            found[scenario.__name__] = job.told(scenario)
-        except Exception:
-            found[scenario.__name__] = traceback.format_exc()
-        print(f"{scenario.__name__} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print("FOUND " + json.dumps(found), flush=True)
-    job.spark.stop()
+    job, scenarios = Job(*arguments), {scenario.__name__: scenario for scenario in SCENARIOS}
+    answer(lambda name: job.told(scenarios[name]))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ raise ValueError("after its work")
 """
 
 
+@pytest.mark.versions
 def test_a_job_that_knows_nothing_is_told_once_from_within_and_under_exec(
     ended,
     script,

@@ -193,13 +193,13 @@ def test_each_delivery_is_one_log_line(caplog: pytest.LogCaptureFixture, sandbox
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [("hang", {}), ("drip", {"seconds": 0.3}), ("slow", {"seconds": 30}), ("500", {}), ("reset", {})]
+    ("kind", "options"), [("hang", {}), ("drip", {"seconds": 0.3}), ("slow", {"seconds": 200}), ("500", {}), ("reset", {})]
 )
 def test_a_run_never_waits_longer_than_the_deadline(sandbox: Sandbox, kind: str, options: dict[str, Any]) -> None:
     sandbox.fault(kind, **options)
     started = time.monotonic()
     deliveries = Dispatcher([channel_to(sandbox)]).submit([alert("a"), alert("b")], seconds=1).wait()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert len(deliveries) == 2
     if kind != "drip":  # whose event was accepted, and whose first bytes may have come in time
         assert {delivery.status for delivery in deliveries} == {"failed"}
@@ -218,21 +218,21 @@ def test_a_resolver_that_hangs_does_not_hold_the_run(monkeypatch: pytest.MonkeyP
     released = threading.Event()
 
     def hang(*args: Any, **kwargs: Any) -> list[Any]:
-        released.wait(20)
+        released.wait(200)
         raise OSError("released")
 
     monkeypatch.setattr("socket.getaddrinfo", hang)
     channel = PagerDutyChannel("pagerduty", endpoint=endpoint("us", "https://pagerduty.invalid"), key=lambda: Secret("k" * 32))
     started = time.monotonic()
     (delivery,) = Dispatcher([channel]).submit([alert()], seconds=0.5).wait()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     released.set()
     assert (delivery.status, delivery.reason) == ("failed", "not delivered within 0.5 s (spark.pd.deadline)")
 
 
 def test_a_stuck_channel_costs_the_next_submission_nothing() -> None:
     released = threading.Event()
-    recorder = Recorder(act=lambda a: released.wait(20) if a.dedup_key == "stuck" else None)
+    recorder = Recorder(act=lambda a: released.wait(200) if a.dedup_key == "stuck" else None)
     dispatcher = Dispatcher([recorder])
     stuck = dispatcher.submit([alert("stuck"), alert("behind")], seconds=0.3)
     waiting = dispatcher.submit([alert("later")], seconds=60)  # waits behind the stuck one, and has time left after it
@@ -240,14 +240,14 @@ def test_a_stuck_channel_costs_the_next_submission_nothing() -> None:
     started = time.monotonic()
     assert waiting.wait()[0].status == "sent"
     assert dispatcher.submit([alert("new")], seconds=60).wait()[0].status == "sent"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     released.set()
     assert ("behind", "firing") not in recorder.delivered
 
 
 def test_a_stuck_channel_is_left_alone_also_when_nobody_waits() -> None:
     released = threading.Event()
-    recorder = Recorder(act=lambda a: released.wait(20) if a.dedup_key == "stuck" else None)
+    recorder = Recorder(act=lambda a: released.wait(200) if a.dedup_key == "stuck" else None)
     dispatcher = Dispatcher([recorder])
     forgotten = dispatcher.submit([alert("stuck")], seconds=0.1)
     time.sleep(0.3)
@@ -258,7 +258,7 @@ def test_a_stuck_channel_is_left_alone_also_when_nobody_waits() -> None:
 
 def test_what_was_reported_failed_stays_failed_and_is_not_sent_later(caplog: pytest.LogCaptureFixture) -> None:
     released = threading.Event()
-    recorder = Recorder(act=lambda a: released.wait(20))
+    recorder = Recorder(act=lambda a: released.wait(200))
     submission = Dispatcher([recorder]).submit([alert("a"), alert("b")], seconds=10)
     first = submission.wait(0.2)
     assert [delivery.status for delivery in first] == ["failed", "failed"]
@@ -296,7 +296,7 @@ def test_a_channel_that_raises_fails_its_own_delivery_only() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_makes_a_thread_of_its_own_and_leaves_the_parents_alerts_alone(sandbox: Sandbox) -> None:
     released = threading.Event()
-    busy = Recorder(act=lambda a: released.wait(20))
+    busy = Recorder(act=lambda a: released.wait(200))
     dispatcher = Dispatcher([busy, channel_to(sandbox)])
     parents = dispatcher.submit([alert("parent")], seconds=10)
     busy_child = os.fork()
@@ -321,14 +321,14 @@ from test_dispatcher import Dispatcher, Recorder, alert
 
 def _run(body: str) -> subprocess.CompletedProcess[str]:
     code = SCRIPT.format(tests=str(Path(__file__).parent), body=body)
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_interpreter_ends_while_a_channel_is_stuck() -> None:
     started = time.monotonic()
-    done = _run("Dispatcher([Recorder(act=lambda a: time.sleep(60))]).submit([alert()], seconds=60)\ntime.sleep(0.2)")
+    done = _run("Dispatcher([Recorder(act=lambda a: time.sleep(600))]).submit([alert()], seconds=60)\ntime.sleep(0.2)")
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
 
 
 def test_an_alert_at_the_interpreters_end_is_still_delivered() -> None:

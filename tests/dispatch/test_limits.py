@@ -259,20 +259,20 @@ def test_without_an_outbox_the_process_remembers_the_members(sandbox, clock) -> 
 def test_what_waits_goes_out_at_the_rate_and_pagerduty_never_says_429(sandbox, world, clock) -> None:
     now = world(storm=0)
     started = clock.now
-    outcomes = now.send(*(warn(n) for n in range(300)))
+    outcomes = now.send(*(warn(n) for n in range(120)))
     assert {outcome.status for outcome in outcomes} == {"sent"}
     assert throttled(sandbox) == 0
-    assert len(sandbox.requests) == 300
-    assert 60 * (300 - 15) / 100 - 1 <= clock.now - started <= 60 * (300 - 15) / 100 + 5
+    assert len(sandbox.requests) == 120
+    assert 60 * (120 - 15) / 100 - 1 <= clock.now - started <= 60 * (120 - 15) / 100 + 5
 
 
 @pytest.mark.parametrize("limits", [{}, {"rate": 1000.0}])
 def test_where_others_use_the_key_too_a_429_is_waited_out_by_all(sandbox, world, clock, limits) -> None:
     sandbox.fault("429", times=5, retry_after=20 if limits else None)
     now = world(storm=0, **limits)
-    outcomes = now.send(*(warn(n) for n in range(200)))
+    outcomes = now.send(*(warn(n) for n in range(100)))
     assert {outcome.status for outcome in outcomes} == {"sent"}
-    assert len(opened(sandbox)) == 200
+    assert len(opened(sandbox)) == 100
     assert throttled(sandbox) <= (30 if limits else 5)
 
 
@@ -292,20 +292,20 @@ def test_a_429_closes_the_key_for_other_processes_too(sandbox, world, clock) -> 
 def test_an_alert_without_a_token_stays_in_the_outbox_with_the_reason_and_is_sent_later(sandbox, box) -> None:
     limits = Limits(rate=100)
     dispatcher = Dispatcher([channel_to(sandbox)], outbox=box, limits=limits)
-    deliveries = dispatcher.submit([warn(n) for n in range(30)], seconds=3).wait()
+    deliveries = dispatcher.submit([warn(n) for n in range(40)], seconds=8).wait()
     queued = [delivery for delivery in deliveries if delivery.status == "queued"]
-    assert 30 - len(queued) == len([delivery for delivery in deliveries if delivery.status == "sent"]) >= 15
-    assert len(queued) >= 30 - 15 - 3 * 100 / 60 - 1  # what came in meanwhile
+    assert 40 - len(queued) == len([delivery for delivery in deliveries if delivery.status == "sent"]) >= 15
+    assert len(queued) >= 40 - 15 - 8 * 100 / 60 - 1  # what came in meanwhile
     assert {delivery.reason for delivery in queued} == {f"{NO_TOKEN}; it waits in the outbox"}
     until = time.monotonic() + 60
     while box.names() and time.monotonic() < until:
         time.sleep(0.1)
-    assert len(opened(sandbox)) == 30
+    assert len(opened(sandbox)) == 40
 
 
 def test_a_run_waits_for_its_token_within_its_deadline(sandbox, box) -> None:
     dispatcher = Dispatcher([channel_to(sandbox)], outbox=box, limits=Limits(rate=300))
-    deliveries = dispatcher.submit([warn(n) for n in range(50)], seconds=10).wait()
+    deliveries = dispatcher.submit([warn(n) for n in range(50)], seconds=60).wait()
     assert {delivery.status for delivery in deliveries} == {"sent"}
 
 
@@ -317,9 +317,9 @@ def test_without_an_outbox_it_is_tried_all_the_same(sandbox) -> None:
 
 def test_firing_goes_before_resolves_where_both_wait_for_tokens(sandbox, box) -> None:
     dispatcher = Dispatcher([channel_to(sandbox)], outbox=box, limits=Limits(rate=120))
-    resolves = dispatcher.submit([warn(f"r{n}", "resolved") for n in range(16)], seconds=8)
+    resolves = dispatcher.submit([warn(f"r{n}", "resolved") for n in range(16)], seconds=60)
     time.sleep(0.5)
-    firing = dispatcher.submit([warn(f"f{n}") for n in range(6)], seconds=8)
+    firing = dispatcher.submit([warn(f"f{n}") for n in range(6)], seconds=60)
     assert {delivery.status for delivery in firing.wait()} == {"sent"}
     resolves.wait()
     order = [event["event_action"] for event in sandbox.events]
@@ -393,7 +393,7 @@ for n in range(5):
 """
 
 
-@pytest.mark.parametrize(("storm", "most"), [(0, 130), (10, 60)])
+@pytest.mark.parametrize(("storm", "most"), [pytest.param(0, 130, marks=pytest.mark.exhaustive), (10, 60)])
 def test_twenty_processes_together_keep_the_limit_and_make_one_storm(box, storm: int, most: int) -> None:
     with Sandbox(rate_limit=120) as sandbox:
         code = TWENTY.format(root=str(ROOT), url=sandbox.url, key=sandbox.key, folder=str(box.folder), storm=storm)
@@ -416,6 +416,7 @@ def test_twenty_processes_together_keep_the_limit_and_make_one_storm(box, storm:
         late = World(sandbox, box, clock, rate=0, storm=10)
         late.drain()
         late.send(*(warn(key.removeprefix("k/"), "resolved") for key in everything))
+        late.tell_in_time()  # the storm that drained late is told of again a minute later
         assert sandbox.open_incidents() == []
         assert box.names() == ()
 
@@ -435,14 +436,15 @@ def steps(folder: Path, n: int) -> Callable[[str, tuple[object, ...]], None]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_kill_minus_9_between_any_two_steps_of_a_storm_forgets_nobody_and_leaves_nothing_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_kill_minus_9_between_any_two_steps_of_a_storm_forgets_nobody_and_leaves_nothing_open(tmp_path: Path, every: int) -> None:
     logging.disable(logging.CRITICAL)
     try:
         n = 0
         survived = False
         with Sandbox() as sandbox:
             while not survived:
-                n += 3 if n > 200 else 1
+                n += max(every, 3) if n > 200 else every
                 sandbox.reset()
                 clock = Clock()
                 box = Outbox(tmp_path / str(n))
@@ -511,7 +513,7 @@ def test_who_waits_for_tokens_leaves_at_once_and_tells_of_the_storm(box, sandbox
 def test_at_the_interpreters_end_the_rest_of_a_storm_is_told_within_the_moment(box) -> None:
     with Sandbox() as sandbox:
         code = TWENTY.format(root=str(ROOT), url=sandbox.url, key=sandbox.key, folder=str(box.folder), storm=2)
-        process = subprocess.run([sys.executable, "-c", code, "me"], capture_output=True, text=True, timeout=60, check=False)
+        process = subprocess.run([sys.executable, "-c", code, "me"], capture_output=True, text=True, timeout=120, check=False)
         assert (process.returncode, process.stderr) == (0, "")
         assert [summary for _, summary in storms(sandbox)] == ["[test] storm of 3 alerts on 3 tables: 3 ignored_rules"]
 

@@ -100,8 +100,8 @@ def until_ready(process: subprocess.Popen[str]) -> None:
     assert line == "ready\n", (line, process.stderr.read() if process.stderr else "")
 
 
-def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> tuple[int, str]:
-    """A job's exit code and what it wrote to stderr."""
+def finished(process: subprocess.Popen[str], seconds: float = 120.0) -> tuple[int, str]:
+    """A job's exit code and what it wrote to stderr. A job that is to be ended sleeps far longer, so that it cannot end by itself."""
     _, errors = process.communicate(timeout=seconds)
     return process.returncode, errors
 

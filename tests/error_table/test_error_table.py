@@ -85,6 +85,7 @@ def ids(spark: Any, table: str, run: spark_pd.Run | None = None) -> list[int]:
 # ---- which rows ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.versions
 def test_the_rows_that_fail_any_rule_are_kept_with_the_rules_that_they_failed(spark, monitor):
     with monitor.run("et_orders", rules=RULES) as run:
         run.check(numbers(spark)).write.saveAsTable("et_orders")
@@ -108,6 +109,7 @@ def test_nothing_is_written_where_nothing_failed(spark, monitor):
     assert not spark.catalog.tableExists("et_orders_error")
 
 
+@pytest.mark.versions
 def test_a_rerun_appends_under_another_run_id(spark, either):
     runs = []
     for _ in range(2):
@@ -264,6 +266,7 @@ def reads(spark: Any, folder: Path) -> tuple[Any, Callable[[], int]]:
     return spark.read.parquet(str(folder / "source")).withColumn("id", same("id")), lambda: calls.value
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("counting", "times"), [("operator", 1), ("observation", 2)])
 def test_the_input_is_read_once_where_rows_are_set_aside(spark, install, tmp_path, counting, times):
     monitor = install(counting)
@@ -364,6 +367,7 @@ TYPES = (
 )
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("source", ["scan", "rows"])
 def test_every_type_and_name_comes_through_as_it_was(spark, install, source, tmp_path):
     monitor = install()
@@ -383,6 +387,7 @@ def test_every_type_and_name_comes_through_as_it_was(spark, install, source, tmp
     assert sorted(map(str, own.collect())) == sorted(map(str, bad.collect()))
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("fields", [100, 500])
 def test_two_hundred_columns_and_seventy_rules_in_generated_code_or_beside_it(spark, install, fields, tmp_path):
     monitor = install()

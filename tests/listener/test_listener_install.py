@@ -19,6 +19,8 @@ from spark_pd.spark.listener import Listener
 from spark_pd.spark.run_lifecycle import OFF, lifecycle_of, release_listeners
 from tests.jobs import found_by
 
+pytestmark = pytest.mark.versions
+
 HERE = Path(__file__).parent
 RULES = [{"rule": "small", "expectation": "id < 4", "action_if_failed": "ignore"}]
 

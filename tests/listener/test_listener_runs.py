@@ -16,6 +16,8 @@ from pyspark.sql import functions as F
 import spark_pd
 from spark_pd.model.lifecycle import Lifecycle
 
+pytestmark = pytest.mark.versions
+
 SECONDS = 60
 RUNS, THREADS = 50, 8
 

@@ -231,11 +231,9 @@ def test_a_newer_verdict_stays_as_long_as_an_older_one_cannot_be_removed(sandbox
     assert {event["event_action"] for event in sandbox.events if event["dedup_key"] == "a"} == {"resolve"}
 
 
-def test_nothing_is_sent_from_an_outbox_that_cannot_forget_it(sandbox: Sandbox, box: Outbox, dispatcher, monkeypatch) -> None:
-    sandbox.fault("500")
-    send(dispatcher(), make_alert("a"), seconds=0.1)
-    sandbox.clear_faults()
+def test_nothing_is_sent_from_an_outbox_that_cannot_forget_it(sandbox: Sandbox, box: Outbox, monkeypatch) -> None:
     channel = channel_to(sandbox.url, sandbox.key)
+    box.keep([(make_alert("a"), channel.address())])
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and str(path).startswith(str(box.folder))))
         (outcome,) = replay(box, lambda entry: channel, until=time.monotonic() + 5)

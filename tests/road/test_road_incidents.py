@@ -19,6 +19,7 @@ def outcome(run: Any, trigger: str) -> str:
     return next(d.outcome for d in run.decisions if d.trigger == trigger)
 
 
+@pytest.mark.versions
 def test_a_bad_run_opens_one_incident_per_trigger_with_all_that_the_one_woken_needs(spark, pagerduty, install):
     monitor = install(
         {**THRESHOLD_ON, **IGNORED_ON, user_config.se_notifications_on_error_drop_threshold: 10, "spark.pd.environment": "prod"}
@@ -44,6 +45,7 @@ def test_a_bad_run_opens_one_incident_per_trigger_with_all_that_the_one_woken_ne
     assert {d.status for d in run.deliveries} == {"sent"}
 
 
+@pytest.mark.versions
 def test_two_runs_of_one_broken_table_are_one_open_incident_and_the_good_run_closes_it(spark, pagerduty, install):
     monitor = install({**THRESHOLD_ON, user_config.se_notifications_on_error_drop_threshold: 5})
     for table in ("sales.orders", "`Sales`.`Orders`"):
@@ -133,6 +135,7 @@ def test_thresholds_are_compared_unrounded(spark, pagerduty, install, threshold,
     assert outcome(run, "error_drop_threshold") == ("firing" if fires else "good")
 
 
+@pytest.mark.versions
 def test_a_failing_fail_rule_leaves_the_target_as_it_was_and_pages_before_the_exception_arrives(spark, pagerduty, install, tmp_path):
     target = str(tmp_path / "target")
     spark.range(3).write.parquet(target)
@@ -156,6 +159,7 @@ def test_a_passing_fail_rule_lets_the_run_pass(spark, pagerduty, install):
     assert (run.stats.status, run.stats.rule("never_7").status, run.stats.output_count) == ("passed", "passed", 5)
 
 
+@pytest.mark.versions
 def test_an_exception_pages_and_is_the_very_same_object_outside(spark, pagerduty, install):
     error = ValueError("password=hunter2 and 'a quoted value'")
     with pytest.raises(ValueError) as raised, install().run("t", rules=RULES) as run:  # noqa: PT011

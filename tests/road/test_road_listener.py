@@ -8,6 +8,8 @@ import pytest
 
 from tests.road.shared import write
 
+pytestmark = pytest.mark.versions
+
 ON = {
     "spark.pd.on.job_failure": True,
     "spark.pd.on.task_failures": True,

@@ -137,6 +137,7 @@ def table(spark, tmp_path) -> StateTable:
     return StateTable.of(Table(spark, str(tmp_path / "state"), format="parquet", columns=STATE, partition_by="month"), "here")
 
 
+@pytest.mark.versions
 def test_what_is_saved_is_there_for_the_next_run_when_the_first_has_ended(table):
     first, second = RunState(table, SUBJECT, "r1"), RunState(table, SUBJECT, "r2")
     assert not first.durable

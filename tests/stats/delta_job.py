@@ -1,15 +1,17 @@
-"""The stats table and the state on Delta, in a session of their own: Delta's extensions cannot be added to one that runs. Prints JSON.
+"""The stats table and the state on Delta, in a session of their own: Delta's extensions cannot be added to one that runs.
+
+It plays the scenarios that it reads from standard input, and prints JSON.
 
 python -m tests.stats.delta_job FOLDER
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from spark_pd.history.stats_row import row_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.spark.tables import Table
 from tests.checks.delta_job import session
+from tests.jobs import answer
 from tests.road.shared import write
 from tests.stats import killed_job
 from tests.stats.test_stats_row import ENDED, FACTS
@@ -143,14 +146,12 @@ def a_view_of_the_session(spark: Any, folder: str) -> Any:
     return done.stats.status, [table.tableType for table in spark.catalog.listTables() if table.name == "seen_stats"]
 
 
-def after_a_crash(spark: Any, folder: str) -> Any:
-    """What the jobs that were killed before left, and what stands in their tables when they ran again."""
-    told = {}
-    for place, killed in crashed(folder).items():
-        left = killed_job.found(spark, killed, "delta")
-        again = killed_job.job(spark, killed, "delta")
-        told[place] = [left, killed_job.found(spark, killed, "delta"), again.run_id]
-    return told
+def after_a_crash(spark: Any, folder: str, place: str) -> Any:
+    """What the job that was killed there before left, and what stands in its tables when it ran again."""
+    killed = crashed(folder)[place]
+    left = killed_job.found(spark, killed, "delta")
+    again = killed_job.job(spark, killed, "delta")
+    return [left, killed_job.found(spark, killed, "delta"), again.run_id]
 
 
 def crashed(folder: str) -> dict[str, str]:
@@ -166,20 +167,15 @@ SCENARIOS = (
     columns_of_another_type,
     an_error_table_whose_columns_are_mapped,
     a_view_of_the_session,
-    after_a_crash,
 )
 
 
 def main(folder: str) -> None:
     spark = session(folder)
     spark.sparkContext.setLogLevel("OFF")
-    found: dict[str, Any] = {}
-    for do in SCENARIOS:
-        try:
-            found[do.__name__] = do(spark, folder)
-        except Exception:
-            found[do.__name__] = traceback.format_exc()
-    print("FOUND " + json.dumps(found), flush=True)
+    scenarios: dict[str, Any] = {do.__name__: do for do in SCENARIOS}
+    scenarios |= {f"after_a_crash {place}": partial(after_a_crash, place=place) for place in killed_job.PLACES}
+    answer(lambda name: scenarios[name](spark, folder))
 
 
 if __name__ == "__main__":

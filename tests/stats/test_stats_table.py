@@ -61,6 +61,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.versions
 def test_each_run_appends_its_row_to_a_folder(spark, run, stats):
     first = run(rules=[TENS, ROWS], scope="today", product_id="sales")
     run(rows=20, config={**THRESHOLD})
@@ -129,6 +130,7 @@ def test_a_run_that_failed_was_stopped_or_cancelled_has_its_row_and_its_exceptio
     assert "hunter2" not in json.dumps(rows, default=str)
 
 
+@pytest.mark.versions
 def test_a_table_of_a_catalog_gets_its_columns_comments_and_rows(spark, run):
     name = "stats_of_a_catalog"
     try:

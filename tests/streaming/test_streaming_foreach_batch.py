@@ -12,6 +12,7 @@ from tests.streaming.shared import BAD, DROP, GOOD, ON, RULES, decided, open_tri
 NEVER_13 = {"rule": "never_13", "expectation": "id <> 13", "action_if_failed": "fail"}
 
 
+@pytest.mark.versions
 def test_each_batch_is_checked_and_written(spark, install, source, pagerduty, tmp_path):
     monitor = install(ON)
     source.put(GOOD, BAD, GOOD, GOOD)
@@ -35,6 +36,7 @@ def test_each_batch_is_checked_and_written(spark, install, source, pagerduty, tm
     assert [action for trigger, action in told if trigger == "failure"] == ["resolve"]
 
 
+@pytest.mark.versions
 def test_a_fail_rule_stops_the_stream_before_its_batch_is_written_and_the_mended_batch_closes_it(
     spark, install, source, pagerduty, tmp_path
 ):

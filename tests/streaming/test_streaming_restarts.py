@@ -65,6 +65,7 @@ def test_other_rules_begin_the_window_anew(install, source, pagerduty):
     assert open_triggers(pagerduty) == []
 
 
+@pytest.mark.versions
 def test_a_query_that_fails_pages_and_closes_only_when_a_batch_completes(install, source, pagerduty):
     monitor = install(ON)
     source.put(GOOD, (13,))
@@ -93,7 +94,7 @@ def test_stopping_a_query_is_no_failure_and_closes_nothing(spark, install, sourc
     def hang(id):
         import time
 
-        time.sleep(60)
+        time.sleep(600)
         return id
 
     slow = source.stream().select(spark.udf.register("hang", hang, "long")("id").alias("id"))
@@ -126,6 +127,7 @@ def test_a_query_without_a_check_pages_when_it_fails(install, source, pagerduty)
     assert outcomes(watched)["error_drop_threshold"] == "none"
 
 
+@pytest.mark.versions
 def test_a_session_that_is_stopped_is_no_failure_and_a_job_that_ends_with_its_query_has_told_of_it(tmp_path):
     """In a process of its own: a query fails and ends the job, whose session is stopped under another query."""
     with Sandbox() as pagerduty:

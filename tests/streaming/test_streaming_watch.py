@@ -10,6 +10,7 @@ import spark_pd
 from tests.streaming.shared import BAD, DROP, GOOD, IGNORE, ON, RULES, open_triggers, outcomes, until
 
 
+@pytest.mark.versions
 def test_bad_batches_open_incidents_and_good_ones_close_them(spark, install, source, pagerduty):
     monitor = install({**ON, "spark.pd.stream.batches": 2, "spark.pd.environment": "prod"})
     source.put(GOOD)
@@ -54,6 +55,7 @@ def test_bad_batches_open_incidents_and_good_ones_close_them(spark, install, sou
     assert pagerduty.incidents()[0].trigger_count == 1
 
 
+@pytest.mark.versions
 def test_a_query_that_was_over_before_it_was_watched_is_judged_all_the_same(install, source, pagerduty):
     monitor = install(ON)
     source.put(BAD, (100,))
@@ -152,6 +154,7 @@ def test_a_policy_that_waits_for_bad_runs_counts_bad_batches(install, source, pa
     until(lambda: open_triggers(pagerduty) == ["error_drop_threshold"])
 
 
+@pytest.mark.versions
 def test_the_listener_is_there_as_long_as_a_query_is_watched(spark, install, source, caplog):
     caplog.set_level(logging.INFO)
     monitor = install()
