@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 from spark_pd.model.rule import RuleResult
 
 RunStatus: TypeAlias = Literal["passed", "failed", "errored", "cancelled", "unknown"]
-Counting: TypeAlias = Literal["operator", "observation", "two_pass"]
+Counting: TypeAlias = Literal["operator", "observation", "two_pass", "reported"]
+"""How rows were counted; `reported`: by another engine (`monitor.report`)."""
 
 
 def percentage(part: int | None, whole: int | None) -> float | None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from spark_pd.alerting.attempts import attempt_of
 from spark_pd.alerting.policy.routes import Explanation
 from spark_pd.checks.error_table.location import Place
-from spark_pd.model import Delivery, Severity, normalized_table
+from spark_pd.model import Delivery, RuleResult, Severity, normalized_table
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.application_run import ApplicationRun
 from spark_pd.runs.channels import explain
 from spark_pd.runs.installed import installed
 from spark_pd.runs.paging import page_owners
+from spark_pd.runs.reported_run import ReportedRun, report_of
 from spark_pd.runs.reporting import RunNotifier
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_checks import RunChecks, settings_of_run
@@ -126,6 +127,9 @@ class Monitor:
         )
 
     def _run(self, request: RunRequest, notifier: RunNotifier) -> Run:
+        return self._run_of(Run, request, notifier)
+
+    def _run_of(self, kind: type[R], request: RunRequest, notifier: RunNotifier) -> R:
         from spark_pd.spark import session
 
         self._must_be_installed()
@@ -133,7 +137,7 @@ class Monitor:
         if not isinstance(table, str) or not table.replace("`", "").strip():
             raise UsageError(f"monitor.run takes the name of the table that is written, not {table!r}")
         plan = RunPlan.of(request, self._context, session.current_catalog(self._spark))
-        return self._make(Run, plan, settings_of_run(self._spark, self.settings, table), notifier)
+        return self._make(kind, plan, settings_of_run(self._spark, self.settings, table), notifier)
 
     def application(self, name: str) -> ApplicationRun:
         """The run that is the application itself, of that name; a context manager around all that it does."""
@@ -223,6 +227,34 @@ class Monitor:
             return guarded
 
         return decorate
+
+    def report(
+        self,
+        table: str,
+        *,
+        input_count: int | None = None,
+        error_count: int | None = None,
+        dropped_count: int | None = None,
+        output_count: int | None = None,
+        rules: Iterable[RuleResult | Mapping[str, Any]] = (),
+        failure: BaseException | str | None = None,
+        product_id: str | None = None,
+        scope: str | None = None,
+        job: str | None = None,
+    ) -> Run:
+        """The run of another engine that ended with these counts (rows; None is unknown), results and failure.
+
+        `rules` are RuleResults or mappings of its fields: name, and failed_count or status; action_if_failed is ignore, and rule_type
+        row_dq, unless they say otherwise. Triggers, history, policy, routes and outbox are those of every run. Raises UsageError with
+        everything that is wrong with the report, DeliveryError only with `spark.pd.strict`.
+        """
+        report = report_of(
+            input_count=input_count, error_count=error_count, dropped_count=dropped_count, output_count=output_count, rules=rules
+        )
+        request = RunRequest(table=table, rules=None, product_id=product_id, scope=scope, job=job)
+        run = self._run_of(ReportedRun, request, self._notifier)
+        run.conclude_with(report, failure)
+        return run
 
     def explain(self, table: str, trigger: str | None = None, severity: Severity | None = None, rule: str | None = None) -> Explanation:
         """Which routes an alert about `table` matches, which channels it goes to, and why. It sends nothing."""
