@@ -9,6 +9,8 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from spark_pd.model import ANNOUNCEMENTS
+
 FLAPS = 4
 """Changes between good and bad within `WINDOW` runs from which on a table flaps: it was good again twice, and bad again twice."""
 WINDOW = 10
@@ -35,7 +37,7 @@ class PastRun:
     @property
     def bad(self) -> bool | None:
         """Whether it failed, or a trigger fired. None where it could not tell, or was cancelled."""
-        if self.status in ("failed", "errored") or any(trigger not in ("start", "completion") for trigger in self.firing):
+        if self.status in ("failed", "errored") or any(trigger not in ANNOUNCEMENTS for trigger in self.firing):
             return True
         return None if self.status in ("unknown", "cancelled") else False
 

@@ -72,7 +72,7 @@ class Run:
         """Where the checked rows are written, as far as it is known; None where the user writes them himself."""
         self._started_at = self._ended_at = _now()
         self._reporter = Reporter(plan, notifier, None if self._record is None else self._record.state, self._started_at)
-        self._overrun = Overrun(plan.policy.limit.get(OVERRUN) if plan.policy.on.get(OVERRUN) else None, self._report_overrun)
+        self._overrun = Overrun(OVERRUN.limit_in(plan.policy) if OVERRUN.is_on(plan.policy) else None, self._report_overrun)
         self._reported_overrun: str | None = None
         self.stats: RunStats | None = None
         self.error_table: ErrorTable | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.alerting.attempts import Attempt, failure_severity
-from spark_pd.alerting.facts import LIFECYCLE, TriggerSettings
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox
 from spark_pd.delivery.state import place_of, state_of
-from spark_pd.model import Link
+from spark_pd.model import ANNOUNCEMENTS, Link
 from spark_pd.pagerduty import PagerDutyChannel
 from spark_pd.runs.crash import Guard, Markers
 from spark_pd.runs.streaming import StreamPlan, Streams
@@ -28,7 +28,7 @@ def policy_of(settings: Settings) -> TriggerSettings:
         warning_threshold=settings.warning_threshold,
         by_priority=settings.by_priority,
         page_on_unknown=settings.on_unknown == "page",
-        changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
+        changes=ANNOUNCEMENTS if settings.lifecycle_as == "change" else frozenset(),
         limit=settings.limit,
         exceptions=settings.exceptions,
     )

@@ -1,4 +1,4 @@
-"""What one run says about one incident: the run's facts and decisions, as far as policy needs them."""
+"""What one run says about one incident: the part of its facts and decisions that policy needs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime
 
 from spark_pd.alerting.alerts import alert_when_switched_off
 from spark_pd.alerting.facts import RunFacts, TriggerSettings
-from spark_pd.alerting.triggers import breached, ignored_failures
-from spark_pd.model import Alert, Decision, Outcome, Rule, RuleResult, Subject
+from spark_pd.alerting.trigger import Evaluation
+from spark_pd.model import Alert, Outcome, Rule, Subject
 from spark_pd.rules.loading import NO_RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one run says about one incident. A firing alert opens or updates it, a resolved one closes it; without one nothing is told."""
+    """What one run says about one incident. A firing alert opens or updates it, a resolved one closes it; without one nothing is sent."""
 
     subject: Subject
     trigger: str
@@ -26,18 +26,18 @@ class Verdict:
     started_at: datetime
     """When the run started, in the order of runs (`Notifier.begin`)."""
     failing: tuple[str, ...] = ()
-    """The rules that failed and are the reason, by name."""
+    """The names of the rules whose failure is the reason."""
     evaluated: frozenset[str] = frozenset()
     """The rules that the run evaluated."""
     rules: frozenset[str] = frozenset()
     """The active rules that the run was given."""
     rules_source: str = NO_RULES
     passed: bool = False
-    """Whether the run passed: no other run closes anything."""
+    """Whether the run passed. Only such a run closes incidents."""
     switched_off: bool = False
-    """Whether the trigger is off: its alert closes an incident that was opened when it was on, and there is none for any other."""
+    """Whether the trigger is off. The alert then closes an incident that was opened while it was on."""
     renamed: bool = False
-    """Whether it is about the table's former name, which no run will ever evaluate again."""
+    """Whether it is about the table's former name, which no later run evaluates."""
 
     @property
     def dedup_key(self) -> str:
@@ -45,50 +45,39 @@ class Verdict:
         return self.subject.dedup_key(self.trigger, self.rule)
 
 
-def blamed(facts: RunFacts, triggers: TriggerSettings, trigger: str, rule: str | None) -> frozenset[str]:
-    """The rules that failed and made the trigger fire, by name. Empty where none did, or it is not known which."""
-    results: Sequence[RuleResult] = ()
-    if trigger == "failure":
-        results = facts.failed_rules
-    elif trigger == "ignored_rules":
-        results = ignored_failures(facts, rule)
-    elif trigger == "error_drop_threshold" and facts.stats is not None:
-        found = {breach.rule for breach in breached(facts, triggers, rule)}
-        dropping = None in found
-        results = [r for r in facts.stats.rules if r.name in found or (dropping and r.action_if_failed == "drop" and r.status == "failed")]
-    return frozenset(result.name for result in results)
-
-
 def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: datetime) -> tuple[Verdict, ...]:
-    """What a run's start says. started_at: when that was, in the order of runs."""
-    return tuple(_told(facts, started_at, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
+    """The verdicts of alerts from before the run's end. started_at: when the run started, in the order of runs."""
+    return tuple(_of_alert(facts, started_at, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
 
 
 def verdicts_at_end(
-    facts: RunFacts, triggers: TriggerSettings, decisions: Sequence[Decision], alerts: Sequence[Alert], started_at: datetime
+    facts: RunFacts, settings: TriggerSettings, evaluations: Sequence[Evaluation], alerts: Sequence[Alert], started_at: datetime
 ) -> tuple[Verdict, ...]:
-    """What a run's end says: its alerts, the triggers that could not tell, and those that are switched off."""
+    """The verdicts of a run's end: those with its alerts, those that are unknown, and those of triggers that are switched off."""
+    conclusions = {each.key: each.conclusion for each in evaluations}
     verdicts = []
     for alert in alerts:
-        # A run whose counts are unknown pages where it was asked to, and still knows nothing.
-        unknown = alert.state == "firing" and alert.trigger == "failure" and facts.status == "unknown"
-        outcome: Outcome = "unknown" if unknown else "firing" if alert.state == "firing" else "good"
-        failing = blamed(facts, triggers, alert.trigger, alert.rule) if outcome == "firing" else frozenset()
-        verdicts.append(_told(facts, started_at, alert, outcome, failing))
-    told = {verdict.dedup_key for verdict in verdicts}
-    for decision in decisions:
-        trigger, rule = decision.trigger, decision.rule
-        if facts.subject.dedup_key(trigger, rule) in told:
+        found = conclusions[alert.trigger, alert.rule]
+        if alert.state == "resolved":
+            verdicts.append(_of_alert(facts, started_at, alert, "good"))
+        elif found.uncertain:
+            verdicts.append(_of_alert(facts, started_at, alert, "unknown"))
+        else:
+            verdicts.append(_of_alert(facts, started_at, alert, "firing", found.failed_rules))
+    with_alert = {verdict.dedup_key for verdict in verdicts}
+    for each in evaluations:
+        trigger, rule = each.key
+        if facts.subject.dedup_key(trigger, rule) in with_alert:
             continue
-        if not triggers.on.get(trigger, False) and facts.status == "passed":
-            closing = alert_when_switched_off(facts, triggers, trigger, rule)
+        if not each.on and facts.status == "passed":
+            closing = alert_when_switched_off(facts, settings, each)
             verdicts.append(_verdict(facts, started_at, trigger, rule, "none", closing, switched_off=True))
-        elif decision.outcome == "unknown":
+        elif each.decision.outcome == "unknown":
             verdicts.append(_verdict(facts, started_at, trigger, rule, "unknown", None))
     return tuple(verdicts)
 
 
-def _told(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome, failing: frozenset[str] = frozenset()) -> Verdict:
+def _of_alert(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome, failing: Sequence[str] = ()) -> Verdict:
     renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger, alert.rule)
     return _verdict(facts, started_at, alert.trigger, alert.rule, outcome, alert, failing=failing, renamed=renamed)
 
@@ -101,7 +90,7 @@ def _verdict(
     outcome: Outcome,
     alert: Alert | None,
     *,
-    failing: frozenset[str] = frozenset(),
+    failing: Sequence[str] = (),
     switched_off: bool = False,
     renamed: bool = False,
 ) -> Verdict:
@@ -113,7 +102,7 @@ def _verdict(
         outcome=outcome,
         alert=alert,
         started_at=started_at,
-        failing=tuple(sorted(failing)),
+        failing=tuple(sorted(set(failing))),
         evaluated=frozenset(r.name for r in results if r.status != "unknown"),
         rules=frozenset(r.name for r in facts.rules if _is_active(r)),
         rules_source=facts.rules_source,
@@ -124,6 +113,6 @@ def _verdict(
 
 
 def _is_active(rule: Rule) -> bool:
-    """Whether a run that checks evaluates it. A rule over the whole data that is neither for source nor target is as good as removed."""
+    """Whether runs evaluate it. An aggregate or query that is for neither source nor target is treated as removed."""
     whole = rule.rule_type != "row_dq"
     return rule.is_active and (not whole or rule.enable_for_source_dq_validation or rule.enable_for_target_dq_validation)

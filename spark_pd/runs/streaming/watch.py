@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from spark_pd.alerting.facts import QueryFacts, RunFacts, TriggerSettings
+from spark_pd.alerting.triggers import decide
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Decision, Delivery, Link, RunStats, Subject
 from spark_pd.rules.loading import NO_RULES
@@ -91,7 +92,7 @@ class Watch:
         self.stats: RunStats | None = None
         """Of the rows of the last batches together; None where nothing was checked, or no batch had rows yet."""
         self._take(check)
-        self.decisions: tuple[Decision, ...] = decisions_of(self._facts(), plan.policy)
+        self.decisions: tuple[Decision, ...] = decisions_of(decide(self._facts(), plan.policy))
         """Of the last batch, or of the query's end."""
 
     def __repr__(self) -> str:
@@ -246,9 +247,10 @@ class Watch:
         """Decide anew, and tell what is news of these triggers."""
         facts, policy = self._facts(), self._plan.policy
         self.stats = facts.stats
-        self.decisions = decisions_of(facts, policy)
+        evaluations = decide(facts, policy)
+        self.decisions = decisions_of(evaluations)
         order = self._notifier.begin(facts.subject, sorted(triggers), self._ended_at)
-        verdicts = self._changes.news(verdicts_of(facts, policy, self.decisions, triggers, self._window, order))
+        verdicts = self._changes.news(verdicts_of(facts, policy, evaluations, triggers, self._window, order))
         if verdicts:
             notification = self._notifier.submit(verdicts, seconds=self._plan.deadline)
             self._changes.told(verdicts, notification)
