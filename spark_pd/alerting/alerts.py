@@ -30,33 +30,23 @@ def alerts_at_start(facts: RunFacts, settings: TriggerSettings) -> tuple[Alert, 
 
 
 def alerts_at_end(facts: RunFacts, settings: TriggerSettings, evaluations: Sequence[Evaluation]) -> tuple[Alert, ...]:
-    """The alerts of a run's end: firing ones first, then resolved ones."""
-    alerts: list[Alert] = []
+    """The alerts of a run's end: firing ones first, then resolved ones; under the table's former name, all are resolved."""
+    alerts, former = [], []
     for each in evaluations:
-        trigger, outcome, reason = each.trigger, each.decision.outcome, each.decision.reason
-        rest = each.conclusion, each.decision.rule
+        trigger, outcome, what = each.trigger, each.decision.outcome, each.decision.reason
+        reason, rest = what, (each.conclusion, each.decision.rule)
+        state: AlertState = "resolved"
         if outcome == "firing" and trigger.announces == "start":
-            alerts.append(_alert(facts, settings, trigger, "resolved", f"run {ended(facts.status)}", "the run ended", *rest))
+            what, reason = f"run {ended(facts.status)}", "the run ended"
         elif outcome == "firing" and not each.conclusion.reported:
-            alerts.append(_alert(facts, settings, trigger, "firing", each.conclusion.headline or reason, reason, *rest))
-        elif outcome == "good" and facts.status == "passed":
-            alerts.append(_alert(facts, settings, trigger, "resolved", reason, reason, *rest))
-    if facts.previous is not None:
-        alerts += _closing_renamed(replace(facts, subject=facts.previous), facts.subject.table, settings, evaluations, alerts)
-    return tuple(sorted(alerts, key=lambda a: a.state != "firing"))
-
-
-def _closing_renamed(
-    facts: RunFacts, now_called: str, settings: TriggerSettings, evaluations: Sequence[Evaluation], alerts: Sequence[Alert]
-) -> list[Alert]:
-    """The alerts that close under the table's former name what the run opens or closes under the new one."""
-    judged = {(alert.trigger, alert.rule) for alert in alerts}
-    what = f"now called {now_called}"
-    return [
-        _alert(facts, settings, each.trigger, "resolved", what, "the table was renamed", each.conclusion, each.decision.rule)
-        for each in evaluations
-        if each.key in judged and each.trigger.announces is None
-    ]
+            what, state = each.conclusion.headline or reason, "firing"
+        elif outcome != "good" or facts.status != "passed":
+            continue
+        alerts.append(_alert(facts, settings, trigger, state, what, reason, *rest))
+        if facts.previous is not None and trigger.announces is None:
+            what, old = f"now called {facts.subject.table}", replace(facts, subject=facts.previous)
+            former.append(_alert(old, settings, trigger, "resolved", what, "the table was renamed", *rest))
+    return tuple(sorted((*alerts, *former), key=lambda a: a.state != "firing"))
 
 
 def alert_while_running(facts: RunFacts, settings: TriggerSettings) -> Alert:

@@ -47,7 +47,7 @@ class Verdict:
 
 def verdicts_at_start(facts: RunFacts, alerts: Sequence[Alert], started_at: datetime) -> tuple[Verdict, ...]:
     """The verdicts of alerts from before the run's end. started_at: when the run started, in the order of runs."""
-    return tuple(_of_alert(facts, started_at, alert, "firing" if alert.state == "firing" else "good") for alert in alerts)
+    return tuple(_verdict(facts, started_at, (alert.trigger, alert.rule), _outcome(alert), alert) for alert in alerts)
 
 
 def verdicts_at_end(
@@ -57,48 +57,43 @@ def verdicts_at_end(
     conclusions = {each.key: each.conclusion for each in evaluations}
     verdicts = []
     for alert in alerts:
-        found = conclusions[alert.trigger, alert.rule]
-        if alert.state == "resolved":
-            verdicts.append(_of_alert(facts, started_at, alert, "good"))
-        elif found.uncertain:
-            verdicts.append(_of_alert(facts, started_at, alert, "unknown"))
-        else:
-            verdicts.append(_of_alert(facts, started_at, alert, "firing", found.failed_rules))
-    with_alert = {verdict.dedup_key for verdict in verdicts}
+        key, outcome = (alert.trigger, alert.rule), _outcome(alert)
+        if outcome == "firing" and conclusions[key].uncertain:
+            outcome = "unknown"
+        failing = conclusions[key].failed_rules if outcome == "firing" else ()
+        verdicts.append(_verdict(facts, started_at, key, outcome, alert, failing=failing))
+    with_alert = {(verdict.trigger, verdict.rule) for verdict in verdicts if not verdict.renamed}
     for each in evaluations:
-        trigger, rule = each.key
-        if facts.subject.dedup_key(trigger, rule) in with_alert:
+        if each.key in with_alert:
             continue
         if not each.on and facts.status == "passed":
             closing = alert_when_switched_off(facts, settings, each)
-            verdicts.append(_verdict(facts, started_at, trigger, rule, "none", closing, switched_off=True))
+            verdicts.append(_verdict(facts, started_at, each.key, "none", closing, switched_off=True))
         elif each.decision.outcome == "unknown":
-            verdicts.append(_verdict(facts, started_at, trigger, rule, "unknown", None))
+            verdicts.append(_verdict(facts, started_at, each.key, "unknown", None))
     return tuple(verdicts)
 
 
-def _of_alert(facts: RunFacts, started_at: datetime, alert: Alert, outcome: Outcome, failing: Sequence[str] = ()) -> Verdict:
-    renamed = facts.previous is not None and alert.dedup_key != facts.subject.dedup_key(alert.trigger, alert.rule)
-    return _verdict(facts, started_at, alert.trigger, alert.rule, outcome, alert, failing=failing, renamed=renamed)
+def _outcome(alert: Alert) -> Outcome:
+    return "firing" if alert.state == "firing" else "good"
 
 
 def _verdict(
     facts: RunFacts,
     started_at: datetime,
-    trigger: str,
-    rule: str | None,
+    key: tuple[str, str | None],
     outcome: Outcome,
     alert: Alert | None,
     *,
     failing: Sequence[str] = (),
     switched_off: bool = False,
-    renamed: bool = False,
 ) -> Verdict:
+    renamed = facts.previous is not None and alert is not None and alert.dedup_key != facts.subject.dedup_key(*key)
     results = facts.stats.rules if facts.stats is not None else ()
     return Verdict(
         subject=facts.previous if renamed and facts.previous is not None else facts.subject,
-        trigger=trigger,
-        rule=rule,
+        trigger=key[0],
+        rule=key[1],
         outcome=outcome,
         alert=alert,
         started_at=started_at,
