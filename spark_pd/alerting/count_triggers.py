@@ -10,17 +10,19 @@ from spark_pd.alerting.wording import RULES_IN_SUMMARY, named, number, percent, 
 from spark_pd.model import Rule, RuleResult, RunStats
 
 
-def _error_drop_threshold(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
-    """The table's own threshold, and those of rules without an incident of their own."""
-    alarm, warning, stats = settings.error_drop_threshold, settings.warning_threshold, _counted(facts)
+def _error_drop_threshold(facts: RunFacts, settings: TriggerSettings, trigger: Trigger, rule: Rule | None = None) -> Conclusion:
+    """The table's threshold and those of rules without an incident of their own; or that of one rule that has one."""
+    stats = _counted(facts)
+    if rule is None:
+        alarm, warning = settings.error_drop_threshold, settings.warning_threshold
+        shared = [each for each in facts.rules if each.incident == "table"]
+        found = thresholds.of_table(stats, alarm, warning) + thresholds.of_rules(stats, shared)
+    else:
+        alarm, warning = rule.error_drop_threshold or 0.0, rule.warning_threshold
+        found = thresholds.of_rules(stats, [rule])
     details = {"error_drop_threshold": alarm, "warning_threshold": warning}
-    found = thresholds.of_table(stats, alarm, warning) + thresholds.of_rules(stats, [r for r in facts.rules if r.incident == "table"])
     if not found:
-        limit = f"threshold {number(alarm)} %" if warning is None else f"warning threshold {number(warning)} %"
-        others = ", and no rule reached its own" if any(thresholds.has_threshold(rule) for rule in facts.rules) else ""
-        dropped, rows = stats.dropped_count or 0, stats.input_count or 0
-        share = f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,})"
-        return Conclusion("good", f"{share}, below the {limit}{others}", details=details)
+        return Conclusion("good", _below(facts, stats, rule, alarm, warning), details=details)
     rules = {breach.rule for breach in found}
     failed = [r.name for r in stats.rules if r.name in rules or (None in rules and r.action_if_failed == "drop" and r.status == "failed")]
     return Conclusion(
@@ -33,6 +35,15 @@ def _error_drop_threshold(facts: RunFacts, settings: TriggerSettings, trigger: T
     )
 
 
+def _below(facts: RunFacts, stats: RunStats, rule: Rule | None, alarm: float, warning: float | None) -> str:
+    limit = f"threshold {number(alarm)} %" if warning is None else f"warning threshold {number(warning)} %"
+    if rule is not None:
+        return f"rule {rule.name} failed for fewer rows than its {limit}"
+    others = ", and no rule reached its own" if any(thresholds.has_threshold(each) for each in facts.rules) else ""
+    dropped, rows = stats.dropped_count or 0, stats.input_count or 0
+    return f"{percent(dropped, rows)} of the rows were dropped ({dropped:,} of {rows:,}), below the {limit}{others}"
+
+
 def _dropped(stats: RunStats, found: tuple[Breach, ...]) -> str:
     """How many rows were dropped, for the summary, the rules that dropped most of them, and the first of other thresholds."""
     table, *others = found
@@ -43,22 +54,13 @@ def _dropped(stats: RunStats, found: tuple[Breach, ...]) -> str:
     return f"{share}, {limit}{most}" + (f"; {thresholds.first(others, 1)}" if others else "")
 
 
-def _threshold_of_rule(facts: RunFacts, settings: TriggerSettings, trigger: Trigger, rule: Rule) -> Conclusion:
-    found = thresholds.of_rules(_counted(facts), [rule])
-    alarm, warning = rule.error_drop_threshold or 0.0, rule.warning_threshold
-    details = {"error_drop_threshold": alarm, "warning_threshold": warning}
-    if not found:
-        limit = number(alarm if warning is None else warning)
-        return Conclusion("good", f"rule {rule.name} failed for fewer rows than its threshold {limit} %", details=details)
-    severity = trigger.worst_severity(facts, settings, [(rule.name, found[0].level == "warning")])
-    return Conclusion("firing", str(found[0]), failed_rules=(rule.name,), severity=severity, details=details)
-
-
-def _ignored_rules(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
-    own = {rule.name for rule in facts.rules if rule.incident == "rule"}
-    failed = _worst_first([r for r in _counted(facts).rules if r.name not in own and _ignored(r)])
+def _ignored_rules(facts: RunFacts, settings: TriggerSettings, trigger: Trigger, rule: Rule | None = None) -> Conclusion:
+    """The rules without an incident of their own; or one rule that has one."""
+    own = {each.name for each in facts.rules if each.incident == "rule"}
+    results = [r for r in _counted(facts).rules if (r.name not in own if rule is None else r.name == rule.name)]
+    failed = _worst_first([r for r in results if r.action_if_failed == "ignore" and r.status == "failed"])
     if not failed:
-        return Conclusion("good", "no rule with action ignore failed")
+        return Conclusion("good", "no rule with action ignore failed" if rule is None else f"rule {rule.name} did not fail")
     names = tuple(result.name for result in failed)
     what = f"{plural(len(failed), 'rule')} with action ignore"
     return Conclusion(
@@ -70,26 +72,9 @@ def _ignored_rules(facts: RunFacts, settings: TriggerSettings, trigger: Trigger)
     )
 
 
-def _ignored_rule(facts: RunFacts, settings: TriggerSettings, trigger: Trigger, rule: Rule) -> Conclusion:
-    failed = [r for r in _counted(facts).rules if r.name == rule.name and _ignored(r)]
-    if not failed:
-        return Conclusion("good", f"rule {rule.name} did not fail")
-    return Conclusion(
-        "firing",
-        f"it has action ignore and failed: {named(failed)}",
-        headline=f"broke rule {named(failed)}, which has action ignore",
-        failed_rules=(rule.name,),
-        severity=trigger.worst_severity(facts, settings, [(rule.name, False)]),
-    )
-
-
 def _counted(facts: RunFacts) -> RunStats:
     assert facts.stats is not None  # these triggers are asked only where the counts are known
     return facts.stats
-
-
-def _ignored(result: RuleResult) -> bool:
-    return result.action_if_failed == "ignore" and result.status == "failed"
 
 
 def _worst_first(results: list[RuleResult]) -> list[RuleResult]:
@@ -100,13 +85,13 @@ ERROR_DROP_THRESHOLD = Trigger(
     name="error_drop_threshold",
     judge=_error_drop_threshold,
     needs=("counts",),
-    judge_rule=_threshold_of_rule,
+    judge_rule=_error_drop_threshold,
     applies_to=thresholds.has_threshold,
 )
 IGNORED_RULES = Trigger(
     name="ignored_rules",
     judge=_ignored_rules,
     needs=("counts",),
-    judge_rule=_ignored_rule,
+    judge_rule=_ignored_rules,
     applies_to=lambda rule: rule.action_if_failed == "ignore",
 )

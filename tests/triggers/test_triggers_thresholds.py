@@ -168,7 +168,7 @@ def test_a_rule_that_asks_for_it_has_an_incident_of_its_own_and_is_no_part_of_th
     assert told["error_drop_threshold/rule=a%2Fb"].summary == (
         "[prod] t rule a/b failed for 12 % of the rows (120 of 1,000), its threshold 10 %"
     )
-    assert told["ignored_rules/rule=a%2Fb"].summary == "[prod] t broke rule a/b (120 rows, 12 %), which has action ignore"
+    assert told["ignored_rules/rule=a%2Fb"].summary == "[prod] t broke 1 rule with action ignore: a/b (120 rows, 12 %)"
     assert "a/b" not in told["ignored_rules"].summary
     assert {key: (a.rule, a.severity) for key, a in told.items()} == {
         "error_drop_threshold/rule=a%2Fb": ("a/b", "critical"),
