@@ -16,8 +16,8 @@ ROWS_FLOOR = 1.0
 OUTLIER = 3.5  # sigmas; see baseline.py
 IN_DETAILS = 50
 INPUT = "input_count"
-Value: TypeAlias = Callable[[PastRun], float | None]
-Values: TypeAlias = dict[str, Value]
+Values: TypeAlias = Callable[[PastRun], dict[str, float | None]]
+"""The values of a run that a trigger compares, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,10 @@ class Unusual:
         }
 
 
-def judge_unusual(
-    values: Callable[[PastRun], Values], this: PastRun, history: History, limit: float
-) -> tuple[Conclusion, tuple[Unusual, ...]]:
+def judge_unusual(values: Values, this: PastRun, history: History, limit: float) -> tuple[Conclusion, tuple[Unusual, ...]]:
     """What the history says of a run whose counts are known, and the values outside their range, the furthest first.
 
-    values: the values to compare; limit: sigmas. The outcome is `none` where there are too few earlier runs, and `unknown` where they could
-    not be read.
+    limit: sigmas. The outcome is `none` where there are too few earlier runs, and `unknown` where they could not be read.
     """
     if history.unknown is not None:
         return Conclusion("unknown", f"the history could not be read: {history.unknown}"), ()
@@ -84,7 +81,14 @@ def judge_unusual(
     if len(past) < history.least:
         so_far = plural(len(past), "exact run")
         return Conclusion("none", f"{so_far} so far, and {history.least} are needed (spark.pd.history.min_runs)"), ()
-    compared = [found for name, value in values(this).items() if (found := _compared(name, value, this, history, limit)) is not None]
+    before = [(run.started_at, values(run)) for run in past]
+    compared = []
+    for name, value in values(this).items():
+        floor = ROWS_FLOOR if name == INPUT else POINTS_FLOOR
+        known = [(at, float(found)) for at, each in before if (found := each.get(name)) is not None]
+        baseline = baseline_of(known, this.started_at, least=history.least, floor=floor)
+        if value is not None and baseline is not None:
+            compared.append(Unusual(name=name, value=float(value), baseline=baseline, limit=limit, percent=name != INPUT))
     odd = tuple(sorted((each for each in compared if each.outside), key=lambda each: -abs(each.score)))
     if odd:
         return Conclusion("firing", _sentence(odd[0]) + (f" and {len(odd) - 1} more" if len(odd) > 1 else "")), odd
@@ -93,28 +97,15 @@ def judge_unusual(
     return Conclusion("good", _sentence(compared[0]) if compared else "there is no earlier value to compare it with"), ()
 
 
-def volume(run: PastRun) -> Values:
+def volume(run: PastRun) -> dict[str, float | None]:
     """The value that unusual_volume compares."""
-    return {INPUT: lambda run: run.input_count}
+    return {INPUT: run.input_count}
 
 
-def errors(run: PastRun) -> Values:
+def errors(run: PastRun) -> dict[str, float | None]:
     """The values that unusual_errors compares: the run's percentages, and that of each of its rules."""
-    values: Values = {"error_percentage": lambda run: run.error_percentage, "error_drop_percentage": lambda run: run.drop_percentage}
-    return values | {f"rule {name}": _of_rule(name) for name in run.rules}
-
-
-def _of_rule(name: str) -> Value:
-    return lambda run: run.rules.get(name)
-
-
-def _compared(name: str, value: Value, this: PastRun, history: History, limit: float) -> Unusual | None:
-    here, percent = value(this), name != INPUT
-    if here is None:
-        return None
-    past = [(run.started_at, float(found)) for run in history.exact if (found := value(run)) is not None]
-    baseline = baseline_of(past, this.started_at, least=history.least, floor=POINTS_FLOOR if percent else ROWS_FLOOR)
-    return None if baseline is None else Unusual(name=name, value=float(here), baseline=baseline, limit=limit, percent=percent)
+    rules = {f"rule {name}": share for name, share in run.rules.items()}
+    return {"error_percentage": run.error_percentage, "error_drop_percentage": run.drop_percentage, **rules}
 
 
 def _sentence(one: Unusual) -> str:
@@ -127,7 +118,7 @@ def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _judge(values: Callable[[PastRun], Values], noun: str) -> Callable[[RunFacts, TriggerSettings, Trigger], Conclusion]:
+def _judge(values: Values, noun: str) -> Callable[[RunFacts, TriggerSettings, Trigger], Conclusion]:
     def judge(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
         """What the history says of the run."""
         cannot, stats, history = missing(facts, "counts"), facts.stats, facts.history

@@ -138,7 +138,7 @@ def test_a_run_that_wrote_nothing_opens_an_incident_that_one_with_rows_closes_an
         return decision(run, "no_output").outcome
 
     assert ran(NONE, 10) == "firing"
-    assert [i.summary for i in pagerduty.open_incidents()] == ["sales.orders wrote nothing: none of the 10 rows that it checked was kept"]
+    assert [i.summary for i in pagerduty.open_incidents()] == ["sales.orders wrote nothing: none of the 10 checked rows was kept"]
     assert ran(EVEN, 0) == "none"
     with monitor.run("sales.orders", rules=EVEN) as unwritten:
         unwritten.check(spark.range(10))
