@@ -1,12 +1,12 @@
-"""Attempts: which try of its job this is, and whether another follows should it fail. Pure; `spark/platform.py` asks the platform.
+"""Which attempt of its job a run is, and whether another attempt follows if it fails. Pure; `spark/platform.py` asks the platform.
 
-Airflow publishes the number of a task's try, and not how many it has. YARN publishes both for a driver in the cluster. Databricks publishes
-neither to the code that runs: `{{task.execution_count}}` has to be handed to the job as a parameter.
+Airflow publishes the number of a task's try, but not how many tries it has. YARN publishes both to a driver in the cluster. Databricks
+publishes neither to the running code: pass `{{task.execution_count}}` to the job as a parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spark_pd.model import SEVERITIES, Severity
@@ -24,7 +24,7 @@ class Attempt:
 
     @property
     def retried(self) -> bool:
-        """Whether another attempt is known to follow, should this one fail."""
+        """Whether another attempt is known to follow if this one fails."""
         return self.most is not None and self.number < self.most
 
     def __str__(self) -> str:
@@ -36,28 +36,16 @@ class Attempt:
 def attempt_of(
     *, number: int | None, most: int | None, environ: Mapping[str, str], yarn: tuple[int, int | None] | None = None
 ) -> Attempt | None:
-    """The attempt by the settings (`number`, `most`), which win; else by Airflow's variable or by `yarn`.
+    """The attempt by the settings (`number`, `most`), else by what Airflow's variable and `yarn` say. None where nothing says it.
 
-    None where nobody tells.
+    What knows how many attempts there are is preferred.
     """
     if number is not None:
         return Attempt(number, most)
-    platforms = [found for found in (_airflow(environ), None if yarn is None else Attempt(*yarn)) if found is not None]
-    found = _reporter(platforms)
-    if found is None or most is None:
-        return found
-    return Attempt(found.number, most)
-
-
-def _reporter(found: Iterable[Attempt]) -> Attempt | None:
-    """The first that knows how many attempts there are, else the first."""
-    attempts = list(found)
-    return next((each for each in attempts if each.most is not None), attempts[0] if attempts else None)
-
-
-def _airflow(environ: Mapping[str, str]) -> Attempt | None:
-    number = counted(environ.get(AIRFLOW))
-    return None if number is None else Attempt(number)
+    tries = counted(environ.get(AIRFLOW))
+    found = ([] if tries is None else [Attempt(tries)]) + ([] if yarn is None else [Attempt(*yarn)])
+    best = next((each for each in found if each.most is not None), found[0] if found else None)
+    return best if best is None or most is None else Attempt(best.number, most)
 
 
 def counted(text: str | None) -> int | None:
@@ -67,7 +55,7 @@ def counted(text: str | None) -> int | None:
 
 
 def failure_severity(usual: Severity, attempt: Attempt | None) -> Severity:
-    """How severe a failure is: as the settings say, and no more than a warning where a retry follows."""
+    """The severity of a failure: the usual one, and at most a warning where a retry follows."""
     if attempt is None or not attempt.retried:
         return usual
     return max(usual, "warning", key=SEVERITIES.index)

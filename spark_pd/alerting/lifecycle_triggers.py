@@ -1,103 +1,62 @@
-"""The triggers about what Spark did during a run: what each concludes of the facts that it is given, and why. Pure.
+"""The triggers about what Spark did during a run, and what their alerts list of it. Pure.
 
-What happened and is nobody's for sure may have been the run's: where that would decide, nothing is decided.
+An event that cannot be attributed to a run may have been this run's. Where it would decide the outcome, the outcome is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Any
 
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.root_cause import Shown, cause_of
-from spark_pd.alerting.thresholds import number, percent
-from spark_pd.model import Outcome, RunStats, RunStatus
+from spark_pd.alerting.trigger import Conclusion, Trigger
+from spark_pd.alerting.wording import duration, number, percent, plural
+from spark_pd.model import RunStats
 from spark_pd.model.lifecycle import EventKind, Lifecycle, LifecycleEvent
 
-JOB_FAILURE, STAGE_RETRY, EXECUTOR_LOST = "job_failure", "stage_retry", "executor_lost"
-TASK_FAILURES, OVERRUN, NO_OUTPUT = "task_failures", "overrun", "no_output"
-LIMITS: Mapping[str, float | None] = MappingProxyType(
-    {JOB_FAILURE: 1, STAGE_RETRY: 1, TASK_FAILURES: 10.0, EXECUTOR_LOST: 1, OVERRUN: None}
-)
-"""From which number on they fire, where nothing else is said."""
-KINDS: Mapping[str, EventKind] = MappingProxyType({JOB_FAILURE: "job_failed", STAGE_RETRY: "stage_retried", EXECUTOR_LOST: "executor_lost"})
-"""The events that a trigger counts."""
 EVENTS_IN_SUMMARY = 3
+EVENTS_IN_DETAILS = 20
 _NOUNS: Mapping[EventKind, tuple[str, str]] = MappingProxyType(
     {
-        "job_failed": ("failed Spark job that the run got over", "failed Spark jobs that the run got over"),
-        "stage_retried": ("retry of a stage", "retries of stages"),
+        "job_failed": ("failed Spark job", "failed Spark jobs"),
+        "stage_retried": ("stage retry", "stage retries"),
         "executor_lost": ("lost executor", "lost executors"),
     }
 )
-
-Conclusion = tuple[Outcome, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What these triggers are given of a run."""
-
-    status: RunStatus
-    lifecycle: Lifecycle | None
-    no_lifecycle: str
-    """Why there is none, where there is none."""
-    stats: RunStats | None = None
-    unknown: str | None = None
-    """Why the counts are unknown."""
-    stream: str | None = None
-    """Of a run that only starts a stream: who judges its batches. None where it is none."""
-    endless: bool = False
-    """Whether the facts are of a streaming query's last batches: it has no end to be late for."""
-    seconds: float = 0.0
-    """From its start to its end."""
-    reported_overrun: str | None = None
-    """When it was said of it, while it ran, that it takes too long, and what became of that. None where nothing was."""
-    reported_failure: bool = True
-    """Whether an error of the run is told anyway, by the trigger failure."""
-    shown: Shown = "scrubbed"
-
-
-def judge_lifecycle(trigger: str, seen: Seen, limit: float | None) -> Conclusion:
-    """What the trigger concludes."""
-    if trigger == OVERRUN:
-        return _overrun(seen, limit)
-    if trigger == NO_OUTPUT:
-        return _no_output(seen)
-    if seen.lifecycle is None:
-        return "none", seen.no_lifecycle
-    if trigger == TASK_FAILURES:
-        return _task_failures(seen.lifecycle, limit or 0.0)
-    if trigger == JOB_FAILURE and seen.lifecycle.incomplete is None:
-        if seen.status == "cancelled":
-            return "none", "the run was cancelled, and its Spark jobs with it"
-        if seen.status == "errored" and seen.reported_failure:
-            return "none", "the run errored itself, which the trigger failure tells"
-    return _events(KINDS[trigger], seen.lifecycle, limit or 1, seen.shown)
 
 
 # ---- what is counted -----------------------------------------------------------------------------------------------------------------
 
 
-def _events(kind: EventKind, lifecycle: Lifecycle, limit: float, shown: Shown) -> Conclusion:
-    own, others = lifecycle.of(kind), _unattributed(kind, lifecycle)
-    reason = _counted(kind, own, shown)
+def _job_failure(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+    """A job that failed in a run that went on: of one that ended with the job, `failure` reports it."""
+    if facts.lifecycle is not None and facts.lifecycle.incomplete is None:
+        if facts.status == "cancelled":
+            return Conclusion("none", "the run was cancelled, and its Spark jobs with it")
+        if facts.status == "errored" and settings.on.get("failure", False):
+            return Conclusion("none", "the run ended with an error, which the trigger failure reports")
+    return _events(facts, settings, trigger)
+
+
+def _events(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+    """Compares the number of events of the trigger's kind with its limit."""
+    lifecycle, kind, limit = facts.lifecycle, trigger.events[0], trigger.limit_in(settings) or 1
+    assert lifecycle is not None
+    own, others = lifecycle.of(kind), [event for event in lifecycle.unattributed if event.kind == kind]
+    reason = _counted(kind, own, settings.exceptions)
     if own and limit > 1:
         reason = f"{reason}, limit {limit:g}"
     if others:
-        reason = f"{reason}; {len(others)} more in the application, and it is not known whose"
+        reason = f"{reason}; {len(others)} more in the application could not be attributed to a run"
     if len(own) >= limit:
-        return "firing", reason
+        return Conclusion("firing", reason, headline=f"had {reason}")
     if lifecycle.incomplete is not None:
-        return "unknown", f"{reason}, and there may have been more: {lifecycle.incomplete}"
-    if len(own) + len(others) >= limit:
-        return "unknown", reason
-    return "good", reason
-
-
-def _unattributed(kind: EventKind, lifecycle: Lifecycle) -> tuple[LifecycleEvent, ...]:
-    return tuple(event for event in lifecycle.unattributed if event.kind == kind)
+        return Conclusion("unknown", f"{reason}, and there may have been more: {lifecycle.incomplete}")
+    return Conclusion("unknown" if len(own) + len(others) >= limit else "good", reason)
 
 
 def _counted(kind: EventKind, events: Sequence[LifecycleEvent], shown: Shown) -> str:
@@ -106,9 +65,9 @@ def _counted(kind: EventKind, events: Sequence[LifecycleEvent], shown: Shown) ->
         return f"no {one}"
     # A reason is kept in the stats table too, where no whole message belongs.
     brief: Shown = "class" if shown == "class" else "scrubbed"
-    told = "; ".join(_named(event, brief) for event in events[:EVENTS_IN_SUMMARY])
+    first = "; ".join(_named(event, brief) for event in events[:EVENTS_IN_SUMMARY])
     more = len(events) - EVENTS_IN_SUMMARY
-    return f"{len(events):,} {one if len(events) == 1 else several}: {told}{f'; and {more:,} more' if more > 0 else ''}"
+    return f"{len(events):,} {one if len(events) == 1 else several}: {first}{f'; and {more:,} more' if more > 0 else ''}"
 
 
 def _named(event: LifecycleEvent, shown: Shown) -> str:
@@ -127,72 +86,108 @@ def _or_unknown(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _task_failures(lifecycle: Lifecycle, limit: float) -> Conclusion:
+def _task_failures(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+    lifecycle, limit = facts.lifecycle, trigger.limit_in(settings) or 0.0
+    assert lifecycle is not None
     failed, tasks = lifecycle.activity.failed_tasks, lifecycle.activity.tasks
     if lifecycle.incomplete is not None:
-        return "unknown", f"{failed:,} of {tasks:,} tasks failed as far as is known: {lifecycle.incomplete}"
+        return Conclusion("unknown", f"at least {failed:,} of {tasks:,} tasks failed: {lifecycle.incomplete}")
     if not tasks:
-        return "none", "the run had no task"
+        return Conclusion("none", "the run had no task")
     reason = f"{percent(failed, tasks)} failed tasks ({failed:,} of {tasks:,}), limit {number(limit)} %"
-    return "firing" if failed and 100 * failed >= Fraction(str(limit)) * tasks else "good", reason
+    fires = failed and 100 * failed >= Fraction(str(limit)) * tasks
+    return Conclusion("firing" if fires else "good", reason, headline=f"had {reason}")
 
 
-# ---- how long, and what came of it -----------------------------------------------------------------------------------------------------
+# ---- how long it took, and what it wrote -----------------------------------------------------------------------------------------------
 
 
-def _overrun(seen: Seen, limit: float | None) -> Conclusion:
-    if seen.endless:
-        return "none", "a streaming query has no end"
+def _overrun(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+    limit, seconds = trigger.limit_in(settings), (facts.ended_at - facts.started_at).total_seconds()
+    if facts.query is not None:
+        return Conclusion("none", "a streaming query has no end")
     if limit is None:
-        return "none", "there is no limit (spark.pd.limit.overrun is not set)"
-    reason = f"took {duration(seen.seconds)}, limit {duration(limit)}"
-    if seen.reported_overrun is not None:
-        return "firing", f"{reason}; found while it ran, {seen.reported_overrun}"
-    return "firing" if seen.seconds >= limit else "good", reason
+        return Conclusion("none", "there is no limit (spark.pd.limit.overrun is not set)")
+    reason = f"took {duration(seconds)}, limit {duration(limit)}"
+    if facts.reported_overrun is not None:
+        return Conclusion("firing", f"{reason}; reported while it was running, {facts.reported_overrun}", reported=True)
+    return Conclusion("firing" if seconds >= limit else "good", reason)
 
 
-def duration(seconds: float) -> str:
-    """Such as `0.4 s`, `59 s`, `10 min`, `1 h 40 min`, `2 d 1 h`: no more than two units, the rest cut off."""
-    if seconds < 10 and seconds != int(seconds):
-        return f"{int(seconds * 10) / 10:g} s"
-    parts: list[str] = []
-    rest = int(seconds)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count} {unit}" if count else "")
-        if len(parts) == 2:
-            break
-    return " ".join(part for part in parts if part) or "0 s"
-
-
-def _no_output(seen: Seen) -> Conclusion:
-    if seen.status not in ("passed", "unknown"):
-        return "unknown", "the run did not come to its end, so what it left out says nothing"
-    return _unchecked_output(seen) if seen.stats is None else _checked_output(seen.stats, seen.unknown)
+def _no_output(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+    if facts.status not in ("passed", "unknown"):
+        return Conclusion("unknown", "the run did not complete, so it is not known what it would have written")
+    return _unchecked_output(facts) if facts.stats is None else _checked_output(facts.stats, facts.unknown)
 
 
 def _checked_output(stats: RunStats, unknown: str | None) -> Conclusion:
     if stats.input_count == 0:
-        return "none", "the input was empty"
+        return Conclusion("none", "the input was empty")
     if stats.output_count is None:
-        return "unknown", unknown or "the counts are not known"
+        return Conclusion("unknown", unknown or "the counts are not known")
     if stats.output_count:
-        return "good", f"wrote {stats.output_count:,} row{'' if stats.output_count == 1 else 's'}"
-    rows = "" if stats.input_count is None else f": none of the {stats.input_count:,} rows that it checked was kept"
-    return "firing", f"wrote nothing{rows}"
+        return Conclusion("good", f"wrote {plural(stats.output_count, 'row')}")
+    rows = "" if stats.input_count is None else f": none of the {stats.input_count:,} checked rows was kept"
+    return Conclusion("firing", f"wrote nothing{rows}")
 
 
-def _unchecked_output(seen: Seen) -> Conclusion:
-    if seen.stream is not None:
-        return "none", seen.stream
-    if seen.lifecycle is None:
-        return "none", f"the run checked nothing, and {seen.no_lifecycle}"
-    done, incomplete = seen.lifecycle.activity, seen.lifecycle.incomplete
+def _unchecked_output(facts: RunFacts) -> Conclusion:
+    if facts.judged_elsewhere:
+        return Conclusion("none", facts.unchecked)
+    if facts.lifecycle is None:
+        return Conclusion("none", f"the run checked nothing, and {facts.no_lifecycle}")
+    done, incomplete = facts.lifecycle.activity, facts.lifecycle.incomplete
     if done.records_written:
-        return "good", f"wrote {done.records_written:,} row{'' if done.records_written == 1 else 's'}"
+        return Conclusion("good", f"wrote {plural(done.records_written, 'row')}")
     if incomplete is not None:
-        return "unknown", f"wrote nothing as far as is known: {incomplete}"
+        return Conclusion("unknown", f"wrote nothing as far as is known: {incomplete}")
     if not done.records_read:
-        return "none", "the run read nothing, and so had nothing to write"
-    return "firing", f"wrote nothing: it read {done.records_read:,} row{'' if done.records_read == 1 else 's'}, and checked none"
+        return Conclusion("none", "the run read no rows, so it had none to write")
+    return Conclusion("firing", f"wrote nothing: it read {plural(done.records_read, 'row')} and checked none")
+
+
+_ANY: tuple[EventKind, ...] = ("job_failed", "stage_retried", "executor_lost")
+JOB_FAILURE = Trigger(name="job_failure", judge=_job_failure, needs=("lifecycle",), limit=1, events=("job_failed",))
+STAGE_RETRY = Trigger(name="stage_retry", judge=_events, needs=("lifecycle",), limit=1, events=("stage_retried",))
+TASK_FAILURES = Trigger(name="task_failures", judge=_task_failures, needs=("lifecycle",), limit=10.0, events=_ANY)
+EXECUTOR_LOST = Trigger(name="executor_lost", judge=_events, needs=("lifecycle",), limit=1, events=("executor_lost",))
+OVERRUN = Trigger(name="overrun", judge=_overrun, events=_ANY)
+NO_OUTPUT = Trigger(name="no_output", judge=_no_output, events=("job_failed",))
+
+
+# ---- in the details of an alert --------------------------------------------------------------------------------------------------------
+
+
+def lifecycle_details(kinds: Sequence[EventKind], lifecycle: Lifecycle | None, shown: Shown) -> dict[str, Any]:
+    """What an alert that lists events of those kinds says: Spark's counters, and the events. Empty for an alert that lists none."""
+    if lifecycle is None or not kinds:
+        return {}
+    return {
+        "spark": asdict(lifecycle.activity) | ({"incomplete": lifecycle.incomplete} if lifecycle.incomplete else {}),
+        "events": _listed([event for event in lifecycle.events if event.kind in kinds], shown),
+        "unattributed_events": _listed([event for event in lifecycle.unattributed if event.kind in kinds], shown),
+    }
+
+
+def _listed(events: Sequence[LifecycleEvent], shown: Shown) -> list[dict[str, Any]] | None:
+    """The first events. None where there are none."""
+    listed = [_entry(event, shown) for event in events[:EVENTS_IN_DETAILS]]
+    if len(events) > EVENTS_IN_DETAILS:
+        listed.append({"event": f"and {len(events) - EVENTS_IN_DETAILS} more"})
+    return listed or None
+
+
+def _entry(event: LifecycleEvent, shown: Shown) -> dict[str, Any]:
+    entry = {
+        "event": event.kind,
+        "at": event.at,
+        "cause": cause_of(event.cause, shown),
+        "job_id": event.job_id,
+        "stage_id": event.stage_id,
+        "attempt": event.attempt,
+        "sql_execution_id": event.execution_id,
+        "executor": event.executor,
+        "job_group": event.job_group,
+        "call_site": event.call_site,
+    }
+    return {name: value for name, value in entry.items() if value is not None}

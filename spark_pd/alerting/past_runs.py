@@ -1,4 +1,4 @@
-"""A subject's earlier runs, frozen, and what follows from them: the previous one, the present streak, flapping, the trend. Pure."""
+"""A subject's earlier runs, and what follows from them: the previous run, the current streak of bad runs, flapping, the trend. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from spark_pd.model import ANNOUNCEMENTS
+
 FLAPS = 4
-"""Changes between good and bad within `WINDOW` runs from which on a table flaps: it was good again twice, and bad again twice."""
+"""A table flaps from this many changes between good and bad within `WINDOW` runs: twice good again and twice bad again."""
 WINDOW = 10
 TREND_RUNS = 5
-"""Values that a trend takes at least: fewer lie on some line by chance."""
+"""The least number of values for a trend: fewer are on a line by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,14 @@ class PastRun:
 
     @property
     def bad(self) -> bool | None:
-        """Whether it failed, or a trigger fired. None where it could not tell, or was cancelled."""
-        if self.status in ("failed", "errored") or any(trigger not in ("start", "completion") for trigger in self.firing):
+        """Whether it failed, or a trigger fired. None where that is unknown, or it was cancelled."""
+        if self.status in ("failed", "errored") or any(trigger not in ANNOUNCEMENTS for trigger in self.firing):
             return True
         return None if self.status in ("unknown", "cancelled") else False
 
     @property
     def error_percentage(self) -> float | None:
-        """error_count of input_count, in percent, unrounded. None of an empty input: there is nothing to compare."""
+        """error_count of input_count, in percent, unrounded. None for an empty input."""
         return _share(self.error_count, self.input_count)
 
     @property
@@ -57,18 +59,18 @@ class History:
     runs: tuple[PastRun, ...] = ()
     unknown: str | None = None
     most: int = 30
-    """Exact runs that a baseline is made of (spark.pd.history.runs)."""
+    """The most exact runs in a baseline (spark.pd.history.runs)."""
     least: int = 7
-    """Exact runs that it takes for one (spark.pd.history.min_runs)."""
+    """The least exact runs for a baseline (spark.pd.history.min_runs)."""
 
     @property
     def exact(self) -> tuple[PastRun, ...]:
-        """The last exact runs that were not stopped or cut short: those whose counts describe a whole write."""
+        """The last exact runs that passed: those whose counts describe a whole write."""
         whole = [run for run in self.runs if run.exact and run.status == "passed" and run.input_count is not None]
         return tuple(whole[: self.most])
 
     def details(self) -> dict[str, Any]:
-        """What an incident says of earlier runs. Empty where there were none."""
+        """What an alert's details say of earlier runs. Empty where there were none."""
         if not self.runs:
             return {}
         run = self.runs[0]
@@ -92,7 +94,7 @@ class History:
 
 
 def bad_streak(runs: Sequence[PastRun]) -> tuple[PastRun, ...]:
-    """The bad runs that nothing good has come after, newest first. Runs that could not tell neither end it nor are in it."""
+    """The bad runs since the last good one, newest first. Runs that are neither good nor bad are left out."""
     streak = []
     for run in runs:
         if run.bad is False:
@@ -103,15 +105,15 @@ def bad_streak(runs: Sequence[PastRun]) -> tuple[PastRun, ...]:
 
 
 def flips(runs: Sequence[PastRun]) -> int:
-    """How often a bad run follows a good one, or a good one a bad one. Runs that could not tell are passed over."""
-    told = [run.bad for run in runs if run.bad is not None]
-    return sum(one != other for one, other in pairwise(told))
+    """How often a bad run follows a good one, or a good one a bad one. Runs that are neither are left out."""
+    known = [run.bad for run in runs if run.bad is not None]
+    return sum(one != other for one, other in pairwise(known))
 
 
 def trend(values: Sequence[float]) -> float | None:
-    """By how much a value changes from run to run, given newest first: the median of all slopes between two of them (Theil and Sen).
+    """How much a value changes from run to run, given newest first: the median of the slopes between all pairs (Theil and Sen).
 
-    One odd run does not bend it. None of fewer than `TREND_RUNS` values.
+    One outlier does not change it much. None for fewer than `TREND_RUNS` values.
     """
     if len(values) < TREND_RUNS:
         return None
@@ -120,7 +122,7 @@ def trend(values: Sequence[float]) -> float | None:
 
 
 def median(ordered: Sequence[float]) -> float:
-    """The middle of values in order; of the two in the middle their mean."""
+    """The median of sorted values."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 

@@ -1,4 +1,4 @@
-"""Spark's own words on why something failed, made fit for an incident: the root cause, as far as it may leave the cluster. Pure."""
+"""The root cause out of Spark's message on why something failed, as far as it may leave the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from spark_pd.secrets.redaction import FULL_LIMIT, one_line, scrub
 
 Shown: TypeAlias = Literal["class", "scrubbed", "full"]
-"""What of a cause may leave the cluster, as `spark.pd.details.exceptions` says it."""
+"""How much of a cause is sent to PagerDuty: `spark.pd.details.exceptions`."""
 
 _CAUSED_BY = re.compile(r"^\s*Caused by:\s*(.+)$", re.MULTILINE)
 _RECENT = re.compile(r"most recent failure:\s*(?:Lost task [^\n]*?\):\s*)?([^\n]+)")
@@ -18,9 +18,9 @@ _CLASS = re.compile(r"((?:[A-Za-z_$][\w$]*\.)*[A-Z][\w$]*(?:Exception|Error|Fail
 
 
 def cause_of(text: str | None, shown: Shown) -> str | None:
-    """What is told of a cause: its exception's class, the scrubbed message of its root too, or all of it.
+    """What is sent of a cause: only the class of its exception, the scrubbed message of the root, or all of it.
 
-    None where there is none, or where only a class may be told and it names none.
+    None where there is no cause, or where only a class may be sent and it names none.
     """
     if text is None or not text.strip():
         return None
@@ -34,22 +34,15 @@ def cause_of(text: str | None, shown: Shown) -> str | None:
 
 
 def _root(text: str) -> str:
-    """The line that says what went wrong first: Python's own last line, else the innermost `Caused by`, else the failure of the task."""
+    """The line that names the root: the last line of a Python traceback, else the innermost `Caused by`, else the task's failure."""
     if _TRACEBACK in text:
-        python = _last_of_traceback(text[text.rindex(_TRACEBACK) + len(_TRACEBACK) :])
-        if python:
-            return python
+        traceback = text[text.rindex(_TRACEBACK) + len(_TRACEBACK) :]
+        # The exception is the first line that is not indented.
+        exception = next((line for line in traceback.splitlines() if line and not line[0].isspace()), None)
+        if exception is not None:
+            return exception.strip()
     causes = _CAUSED_BY.findall(text)
     if causes:
         return str(causes[-1]).strip()
     recent = _RECENT.search(text)
-    line = recent[1] if recent else text.strip().splitlines()[0]
-    return line.strip()
-
-
-def _last_of_traceback(text: str) -> str | None:
-    """The exception that a Python traceback ends with: its first line that is not indented."""
-    for line in text.splitlines():
-        if line and not line[0].isspace():
-            return line.strip()
-    return None
+    return (recent[1] if recent else text.strip().splitlines()[0]).strip()

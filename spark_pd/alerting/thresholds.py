@@ -1,6 +1,6 @@
-"""Breaches: thresholds that were reached, by the rows that were dropped or by those that one rule failed. Pure.
+"""Which thresholds were reached, by the dropped rows or by the rows that failed one rule. Pure.
 
-A threshold is reached at the limit itself, compared exactly: 9.996 % is below 10, and 0.1 + 0.2 never decides. No row is no breach.
+A threshold is reached at the limit itself. Fractions are compared, not floats: 9.996 % is below 10 %. Zero rows reach no threshold.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from spark_pd.alerting.wording import number, percent, plural
 from spark_pd.model import Rule, RunStats
 
 Level: TypeAlias = Literal["alarm", "warning"]
@@ -17,7 +18,7 @@ Level: TypeAlias = Literal["alarm", "warning"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """One threshold that was reached. `rows` of the `input` are more than it allows."""
+    """One threshold that was reached: `rows` of the `input` are too many."""
 
     rule: str | None
     """The rule whose own threshold it is; None for the rows that were dropped."""
@@ -37,7 +38,7 @@ class Breach:
 
 
 def of_table(stats: RunStats, alarm: float, warning: float | None) -> tuple[Breach, ...]:
-    """The table's own breach, by its dropped rows; empty where there is none, or the counts are not known."""
+    """The table's own breach, by its dropped rows. Empty where there is none, or the counts are not known."""
     return _breach(None, stats.dropped_count, stats.input_count, alarm, warning)
 
 
@@ -54,25 +55,14 @@ def of_rules(stats: RunStats, rules: Iterable[Rule]) -> tuple[Breach, ...]:
 
 
 def has_threshold(rule: Rule) -> bool:
-    """Whether the rule has a threshold of its own that somebody looks at."""
+    """Whether the rule has a threshold of its own that is compared."""
     return rule.is_active and rule.rule_type == "row_dq" and rule.enable_error_drop_alert
 
 
-def told(breaches: Sequence[Breach], most: int) -> str:
-    """The first so many for a sentence."""
+def first(breaches: Sequence[Breach], most: int) -> str:
+    """The first `most` breaches in one sentence, and how many more there are."""
     more = len(breaches) - most
-    return "; ".join(map(str, breaches[:most])) + (f"; and {more} more rules" if more > 1 else "; and 1 more rule" if more == 1 else "")
-
-
-def percent(part: int, whole: int) -> str:
-    """A percentage with two decimals, cut off rather than rounded: 9.996 % is not shown as the 10 that it is below."""
-    hundredths = 10_000 * part // whole
-    return "less than 0.01 %" if part and not hundredths else f"{hundredths / 100:g} %"
-
-
-def number(value: float) -> str:
-    """A threshold as it was written: 10, 15.5."""
-    return f"{value:.10g}"
+    return "; ".join(map(str, breaches[:most])) + (f"; and {plural(more, 'more rule')}" if more > 0 else "")
 
 
 def _breach(rule: str | None, rows: int | None, input_: int | None, alarm: float, warning: float | None) -> tuple[Breach, ...]:

@@ -1,23 +1,28 @@
-"""The triggers `unusual_volume` and `unusual_errors`: does this run lie outside of what is usual for its subject? Pure."""
+"""The triggers `unusual_volume` and `unusual_errors`, which compare a run with the earlier runs of its subject. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from spark_pd.alerting.baseline import POINTS_FLOOR, Baseline, baseline_of
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.past_runs import History, PastRun
-from spark_pd.model import Outcome
+from spark_pd.alerting.trigger import Conclusion, Trigger, missing
+from spark_pd.alerting.wording import plural
 
-NO_HISTORY = "there is no history: spark.pd.stats.table is not set"
 ROWS_FLOOR = 1.0
-VOLUME, ERRORS = "unusual_volume", "unusual_errors"
+OUTLIER = 3.5  # sigmas; see baseline.py
+IN_DETAILS = 50
+INPUT = "input_count"
+Values: TypeAlias = Callable[[PastRun], dict[str, float | None]]
+"""The values of a run that a trigger compares, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusual:
-    """One value that was held against its baseline."""
+    """A value of the run, compared with its baseline."""
 
     name: str
     value: float
@@ -32,7 +37,7 @@ class Unusual:
 
     @property
     def outside(self) -> bool:
-        """Whether it lies outside the expected range. Of percentages, which are all of errors, fewer than ever are good news."""
+        """Whether it is outside the expected range. The percentages are of errors, so low ones are never outside."""
         low, high = self.baseline.range(self.limit)
         return self.value > high or (not self.percent and self.value < low)
 
@@ -50,7 +55,7 @@ class Unusual:
         return f"{_number(self.value)} %" if self.percent else f"{self.value:,.0f} rows"
 
     def details(self) -> dict[str, Any]:
-        """What an incident says of it."""
+        """What an alert's details say of it."""
         low, high = self.baseline.range(self.limit)
         return {
             "of": self.name,
@@ -65,70 +70,77 @@ class Unusual:
         }
 
 
-def judge_unusual(trigger: str, this: PastRun, history: History | None, limit: float) -> tuple[Outcome, str, tuple[Unusual, ...]]:
-    """What the trigger concludes of a run whose counts are known, why, and the values outside their range, the furthest first.
+def judge_unusual(values: Values, this: PastRun, history: History, limit: float) -> tuple[Conclusion, tuple[Unusual, ...]]:
+    """What the history says of a run whose counts are known, and the values outside their range, the furthest first.
 
-    limit: sigmas. Where there are too few earlier runs it is `none`, and `unknown` where they could not be read.
+    limit: sigmas. The outcome is `none` where there are too few earlier runs, and `unknown` where they could not be read.
     """
-    if history is None:
-        return "none", NO_HISTORY, ()
     if history.unknown is not None:
-        return "unknown", f"the history could not be read: {history.unknown}", ()
+        return Conclusion("unknown", f"the history could not be read: {history.unknown}"), ()
     past = history.exact
     if len(past) < history.least:
-        return "none", f"{_runs(len(past))} so far, and it takes {history.least} (spark.pd.history.min_runs)", ()
-    held = tuple(_held(trigger, this, history, limit))
-    odd = tuple(sorted((each for each in held if each.outside), key=lambda each: -abs(each.score)))
+        so_far = plural(len(past), "exact run")
+        return Conclusion("none", f"{so_far} so far, and {history.least} are needed (spark.pd.history.min_runs)"), ()
+    before = [(run.started_at, values(run)) for run in past]
+    compared = []
+    for name, value in values(this).items():
+        floor = ROWS_FLOOR if name == INPUT else POINTS_FLOOR
+        known = [(at, float(found)) for at, each in before if (found := each.get(name)) is not None]
+        baseline = baseline_of(known, this.started_at, least=history.least, floor=floor)
+        if value is not None and baseline is not None:
+            compared.append(Unusual(name=name, value=float(value), baseline=baseline, limit=limit, percent=name != INPUT))
+    odd = tuple(sorted((each for each in compared if each.outside), key=lambda each: -abs(each.score)))
     if odd:
-        return "firing", f"{_told(odd[0])}{_more(len(odd) - 1)}", odd
+        return Conclusion("firing", _sentence(odd[0]) + (f" and {len(odd) - 1} more" if len(odd) > 1 else "")), odd
     if not this.input_count:
-        return "none", "the input was empty, as is usual", ()
-    return "good", _told(held[0]) if held else "there is nothing to compare it with", ()
+        return Conclusion("none", "the input was empty, as is usual"), ()
+    return Conclusion("good", _sentence(compared[0]) if compared else "there is no earlier value to compare it with"), ()
 
 
-def _held(trigger: str, this: PastRun, history: History, limit: float) -> list[Unusual]:
-    """The run's values that have a baseline."""
-    if trigger == VOLUME:
-        volume = _against("input_count", this, history, limit, lambda run: run.input_count, percent=False)
-        return [volume] if volume else []
-    values: dict[str, Callable[[PastRun], float | None]] = {
-        "error_percentage": lambda run: run.error_percentage,
-        "error_drop_percentage": lambda run: run.drop_percentage,
-    }
-    for name in this.rules:
-        values[f"rule {name}"] = _of_rule(name)
-    held = (_against(name, this, history, limit, value, percent=True) for name, value in values.items())
-    return [each for each in held if each is not None]
+def volume(run: PastRun) -> dict[str, float | None]:
+    """The value that unusual_volume compares."""
+    return {INPUT: run.input_count}
 
 
-def _of_rule(name: str) -> Callable[[PastRun], float | None]:
-    return lambda run: run.rules.get(name)
+def errors(run: PastRun) -> dict[str, float | None]:
+    """The values that unusual_errors compares: the run's percentages, and that of each of its rules."""
+    rules = {f"rule {name}": share for name, share in run.rules.items()}
+    return {"error_percentage": run.error_percentage, "error_drop_percentage": run.drop_percentage, **rules}
 
 
-def _against(
-    name: str, this: PastRun, history: History, limit: float, value: Callable[[PastRun], float | None], *, percent: bool
-) -> Unusual | None:
-    here = value(this)
-    if here is None:
-        return None
-    past = [(run.started_at, float(found)) for run in history.exact if (found := value(run)) is not None]
-    baseline = baseline_of(past, this.started_at, least=history.least, floor=POINTS_FLOOR if percent else ROWS_FLOOR)
-    return None if baseline is None else Unusual(name=name, value=float(here), baseline=baseline, limit=limit, percent=percent)
-
-
-def _told(one: Unusual) -> str:
-    of = "rows" if one.name == "input_count" else one.name
-    usual = f"expected {one.expected}, from {one.baseline.runs} runs{' of the same weekday' if one.baseline.weekday else ''}"
-    return f"{one.found} ({usual})" if of == "rows" else f"{of} is {one.found} ({usual})"
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count else ""
+def _sentence(one: Unusual) -> str:
+    weekday = " of the same weekday" if one.baseline.weekday else ""
+    found = f"{one.found} (expected {one.expected}, from {one.baseline.runs} runs{weekday})"
+    return f"{one.name} is {found}" if one.percent else found
 
 
 def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _runs(count: int) -> str:
-    return f"{count} exact run{'' if count == 1 else 's'}"
+def _judge(values: Values, noun: str) -> Callable[[RunFacts, TriggerSettings, Trigger], Conclusion]:
+    def judge(facts: RunFacts, settings: TriggerSettings, trigger: Trigger) -> Conclusion:
+        """What the history says of the run."""
+        cannot, stats, history = missing(facts, "counts"), facts.stats, facts.history
+        assert history is not None
+        # An empty input is judged too: it may be an unusual volume.
+        if stats is None or (cannot is not None and stats.input_count != 0):
+            return cannot or Conclusion("none", facts.unchecked)
+        this = PastRun(
+            run_id=facts.run_id,
+            started_at=facts.started_at,
+            status=facts.status,
+            input_count=stats.input_count,
+            error_count=stats.error_count,
+            dropped_count=stats.dropped_count,
+            rules={r.name: r.failed_percentage for r in stats.rules if r.failed_percentage is not None},
+        )
+        found, odd = judge_unusual(values, this, history, trigger.limit_in(settings) or 0.0)
+        details = {"unusual": [each.details() for each in odd[:IN_DETAILS]] or None}
+        return replace(found, headline=f"had unusual {noun}: {found.reason}", details=details)
+
+    return judge
+
+
+UNUSUAL_VOLUME = Trigger(name="unusual_volume", judge=_judge(volume, "volume"), needs=("history",), limit=OUTLIER)
+UNUSUAL_ERRORS = Trigger(name="unusual_errors", judge=_judge(errors, "errors"), needs=("history",), limit=OUTLIER)

@@ -5,7 +5,7 @@ rules -> checks -> RunStats -> triggers -> Decision, Alert -> dispatch -> Channe
 
 from __future__ import annotations
 
-from spark_pd.model.alert import SEVERITIES, Alert, AlertState, Decision, Link, Outcome, Severity
+from spark_pd.model.alert import ANNOUNCEMENTS, SEVERITIES, Alert, AlertState, Decision, Link, Outcome, Severity
 from spark_pd.model.delivery import Address, Channel, ConfirmingChannel, Delivery, DeliveryStatus
 from spark_pd.model.rule import PRIORITIES, Action, IncidentOf, Priority, Rule, RuleResult, RuleStatus, RuleType, Side
 from spark_pd.model.secret import Secret, SecretContext, SecretProvider, SecretReference
@@ -14,6 +14,7 @@ from spark_pd.model.subject import DEDUP_KEY_LIMIT, Subject, normalized_table
 from spark_pd.model.words import names
 
 __all__ = [
+    "ANNOUNCEMENTS",
     "DEDUP_KEY_LIMIT",
     "PRIORITIES",
     "SEVERITIES",

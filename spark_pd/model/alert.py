@@ -1,4 +1,4 @@
-"""What a trigger concluded, and the alert that tells it, in no channel's words."""
+"""A trigger's decision, and the alert that follows from it. Neither knows a channel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ Outcome: TypeAlias = Literal["firing", "good", "none", "unknown"]
 AlertState: TypeAlias = Literal["firing", "resolved"]
 Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
+ANNOUNCEMENTS = frozenset({"start", "completion"})
+"""The triggers that announce each run, good or bad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What is to be told, in no channel's words. `details` holds only what may leave the cluster."""
+    """What a channel sends, in neutral words. `details` holds only what may leave the cluster."""
 
     trigger: str
     state: AlertState
@@ -53,6 +55,6 @@ class Alert:
     """When it was found, aware."""
     links: tuple[Link, ...] = ()
     change: bool = False
-    """Something to know, and nothing to do: it opens no incident, and its `resolved` closes none."""
+    """Whether it is sent as a change event, which opens and closes no incident."""
     rule: str | None = None
     """The rule whose own incident it is about; None for the table's."""

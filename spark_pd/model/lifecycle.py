@@ -1,4 +1,4 @@
-"""What the Spark listener tells of a run: counters, and the rare events. Frozen, and no more than values; knows no Spark."""
+"""What the Spark listener reports of a run: counters, and events. Frozen values; knows no Spark."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ EventKind = Literal["job_failed", "stage_retried", "executor_lost"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleEvent:
-    """A fact from Spark. `run_id` is the run whose work it was; None where that cannot be said, and then it is nobody's."""
+    """A fact from Spark. `run_id` is the run whose work it was; None where it cannot be attributed to a run."""
 
     kind: EventKind
     at: datetime
     run_id: str | None = None
     cause: str | None = None
-    """Spark's own words on why, as it gave them: scrub them before they leave the cluster."""
+    """Spark's own message, as it was: scrub it before it leaves the cluster."""
     job_id: int | None = None
     stage_id: int | None = None
     attempt: int | None = None
-    """The stage's attempt that began, from 1 on for the first retry."""
+    """The stage's attempt that began; 1 is the first retry."""
     execution_id: int | None = None
     """Of the SQL execution."""
     executor: str | None = None
@@ -36,16 +36,16 @@ class Activity:
 
     jobs: int = 0
     tasks: int = 0
-    """That ended, however they did."""
+    """Tasks that ended, well or badly."""
     failed_tasks: int = 0
-    """That ended badly, without those that Spark killed or did not let commit since another attempt was first."""
+    """Tasks that ended badly, without those that Spark killed or denied a commit because another attempt was first."""
     retried_stages: int = 0
-    """Attempts of stages but their first."""
+    """Attempts of stages, without the first of each."""
     records_read: int = 0
-    """By tasks that ended well, as the source tells Spark; what is read of a shuffle or a cache is not in it."""
+    """By tasks that ended well, as the source reports it to Spark, without reads from shuffles and caches."""
     bytes_read: int = 0
     records_written: int = 0
-    """By tasks that ended well, as the sink tells Spark. A sink that tells nothing, such as `noop`, leaves it 0."""
+    """By tasks that ended well, as the sink reports it to Spark. It stays 0 for a sink that reports nothing, such as `noop`."""
     bytes_written: int = 0
     spilled_bytes: int = 0
     """To disk."""
@@ -62,9 +62,9 @@ class Lifecycle:
 
     activity: Activity
     events: tuple[LifecycleEvent, ...] = ()
-    """Those of the run itself, in order."""
+    """The run's own events, in order."""
     unattributed: tuple[LifecycleEvent, ...] = ()
-    """What happened in the application meanwhile and is nobody's for sure."""
+    """Events of the application meanwhile that cannot be attributed to a run."""
     incomplete: str | None = None
     """Why there may have been more; None where the listener has seen all."""
 
@@ -74,5 +74,5 @@ class Lifecycle:
 
 
 def unseen(why: str) -> Lifecycle:
-    """Of a run of which nobody could be asked, for that reason."""
+    """What is known of a run where the listener could not be asked, for that reason."""
     return Lifecycle(activity=Activity(), incomplete=why)

@@ -1,4 +1,4 @@
-"""A rule, and what became of it in a run."""
+"""A rule, and its result in a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rule:
     tag: str | None = None
     description: str | None = None
     priority: Priority | None = None
-    """None is as good as medium, spark-expectations' default."""
+    """None means medium, spark-expectations' default."""
     is_active: bool = True
     product_id: str | None = None
     table_name: str | None = None
@@ -39,19 +39,19 @@ class Rule:
     enable_error_drop_alert: bool = False
     """Whether the trigger error_drop_threshold looks at this rule's own failed rows; row rules only."""
     error_drop_threshold: float | None = None
-    """Percent of the input, failed by this rule, from which on that is an alarm. None is 0, spark-expectations' default: any row."""
+    """Percent of the input that fails the rule, from which on it is an alarm. None means 0, spark-expectations' default: any row."""
     query_dq_delimiter: str | None = None
     enable_querydq_custom_output: bool = False
-    """Known, and without effect: the rows of a query's parts are kept nowhere."""
+    """Accepted, without effect: the rows of a query's parts are not stored."""
     warning_threshold: float | None = None
-    """Percent, below error_drop_threshold, from which on it is a warning. None: there is no warning."""
+    """Percent, below error_drop_threshold, from which on it is a warning. None: no warning."""
     incident: IncidentOf = "table"
-    """Whether its failures are part of the table's incidents, or incidents of its own."""
+    """Whether its failures are part of the table's incidents, or have incidents of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """What became of one rule in one run. `failed_count` is a number of rows; None where it is not known."""
+    """The result of one rule in one run. `failed_count` is a number of rows; None where it is not known."""
 
     name: str
     rule_type: RuleType
@@ -63,9 +63,9 @@ class RuleResult:
     observed: object = None
     """The value that an aggregate or a query gave; None for row rules."""
     judged_on: Side | None = None
-    """Where an aggregate was judged: on all rows that were checked, or on those that stay. None for other rules."""
+    """Where an aggregate was evaluated: on all checked rows (source), or on those that are kept (target). None for other rules."""
     samples: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
-    """Some of the rows that failed a row rule, by column, where they were asked for; values that may not be shown are ***."""
+    """Some of the rows that failed a row rule, by column, if asked for. Values that may not be shown are ***."""
 
     @classmethod
     def of(

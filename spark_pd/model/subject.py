@@ -1,4 +1,4 @@
-"""What an incident is about, and the dedup key that says so."""
+"""What an incident is about, and its dedup key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 def normalized_table(table: str, current_catalog: str | None = None) -> str:
-    """A table's name as incidents know it: case folded, no backticks, the catalog in front unless it is spark_catalog.
+    """A table's name in incidents: case folded, no backticks, the catalog in front unless it is spark_catalog.
 
     `` `Sales`.`Orders` `` and sales.orders are one table.
     """
@@ -26,9 +26,9 @@ DEDUP_KEY_LIMIT = 255  # characters; Events API v2, "dedup_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an incident is about, but for the trigger, and the rule where it is one rule's own.
+    """What an incident is about, without the trigger, and the rule of a rule's own incident.
 
-    Two runs with equal subjects and one trigger are one incident: no run id, count or time in it.
+    Two runs with equal subjects share an incident for each trigger, so it holds no run id, count or time.
     """
 
     environment: str | None
@@ -39,7 +39,7 @@ class Subject:
 
     @property
     def prefix(self) -> str:
-        """What all its dedup keys begin with: `spark_pd/prod/sales/sales.orders`. Two subjects never have the same."""
+        """The beginning of its dedup keys: `spark_pd/prod/sales/sales.orders`. Different subjects have different ones."""
         parts = ["spark_pd", _part(self.environment), _part(self.product_id), _part(self.table)]
         if self.scope is not None:
             parts.append(f"scope={_part(self.scope)}")
@@ -49,12 +49,12 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What its summaries begin with: `[prod] sales.orders (2026-12-01)`, with the scope behind the table."""
+        """The beginning of its summaries: `[prod] sales.orders (2026-12-01)`, with the scope after the table."""
         place = f"[{self.environment}] {self.table}" if self.environment else self.table
         return f"{place} ({self.scope})" if self.scope else place
 
     def dedup_key(self, trigger: str, rule: str | None = None) -> str:
-        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, and `/rule=has_id` behind it for a rule's own incident.
+        """Such as `spark_pd/prod/sales/sales.orders/error_drop_threshold`, with `/rule=has_id` after it for a rule's own incident.
 
         Hashed at its end above 255 characters.
         """
@@ -66,8 +66,8 @@ class Subject:
 
 
 def _part(value: str | None) -> str:
-    """A name as it stands between two slashes of a dedup key."""
-    # "-" stands for "none"; a slash or percent sign inside a name may not look like a border between two.
+    """A name between two slashes of a dedup key."""
+    # "-" means none. A slash inside a name must not look like a separator.
     if value is None or value == "":
         return "-"
     return "%2D" if value == "-" else value.replace("%", "%25").replace("/", "%2F")

@@ -1,4 +1,4 @@
-"""How names are told in a sentence."""
+"""Names in sentences."""
 
 from __future__ import annotations
 

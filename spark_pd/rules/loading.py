@@ -1,4 +1,4 @@
-"""Rules as users give them (a list, a file, a DataFrame, a table) to a tuple of Rule, with every mistake in one error.
+"""From a list, a file, a DataFrame or a table to a tuple of Rule, with every mistake in one error.
 
 The keys are spark-expectations' columns. A NULL in an optional column means its default.
 """
@@ -28,12 +28,12 @@ FILES = (".yaml", ".yml", ".json", ".csv")
 RULE_TYPES = ("row_dq", "agg_dq", "query_dq")
 ACTIONS = ("ignore", "drop", "fail")
 INCIDENTS = ("table", "rule")
-HASHES = ("id_hash", "expectation_hash")  # columns that spark-expectations makes for its own use, and nobody fills by hand
-CODE, NO_RULES = "code", "nowhere"  # where rules are from that no file or table holds
+HASHES = ("id_hash", "expectation_hash")  # columns that spark-expectations computes for its own use
+CODE, NO_RULES = "code", "nowhere"  # the source of rules that are not from a file or table
 
 
 class _Boolean(mf.Boolean):
-    """true and false only, as a boolean or as text (a CSV has nothing else)."""
+    """true and false only, as a boolean or as text (the values of a CSV are texts)."""
 
     truthy = {True, "true", "True", "TRUE"}  # noqa: RUF012 (marshmallow's own attribute)
     falsy = {False, "false", "False", "FALSE"}  # noqa: RUF012
@@ -59,28 +59,33 @@ class _Word(mf.String):
 
 
 _TEXT = validate.Length(min=1, error="must not be empty")
+_PERCENT = validate.Range(0, 100, error="is {input}; expected 0 to 100")
+
+
+def _one_of(words: Sequence[str]) -> validate.OneOf:
+    return validate.OneOf(words, error="is {input!r}; expected one of {choices}")
 
 
 class _RuleSchema(Schema):
     rule = mf.String(required=True, validate=_TEXT)
     expectation = mf.String(required=True, validate=_TEXT)
-    rule_type = mf.String(validate=validate.OneOf(RULE_TYPES, error="is {input!r}; expected one of {choices}"))
-    action_if_failed = mf.String(validate=validate.OneOf(ACTIONS, error="is {input!r}; expected one of {choices}"))
+    rule_type = mf.String(validate=_one_of(RULE_TYPES))
+    action_if_failed = mf.String(validate=_one_of(ACTIONS))
     column_name = mf.String()
     tag = mf.String()
     description = mf.String()
-    priority = _Word(validate=validate.OneOf(PRIORITIES, error="is {input!r}; expected one of {choices}"))
+    priority = _Word(validate=_one_of(PRIORITIES))
     is_active = _Boolean()
     product_id = mf.String()
     table_name = mf.String()
     enable_for_source_dq_validation = _Boolean()
     enable_for_target_dq_validation = _Boolean()
     enable_error_drop_alert = _Boolean()
-    error_drop_threshold = _Threshold(validate=validate.Range(0, 100, error="is {input}; expected 0 to 100"))
+    error_drop_threshold = _Threshold(validate=_PERCENT)
     query_dq_delimiter = mf.String()
     enable_querydq_custom_output = _Boolean()
-    warning_threshold = _Threshold(validate=validate.Range(0, 100, error="is {input}; expected 0 to 100"))
-    incident = _Word(validate=validate.OneOf(INCIDENTS, error="is {input!r}; expected one of {choices}"))
+    warning_threshold = _Threshold(validate=_PERCENT)
+    incident = _Word(validate=_one_of(INCIDENTS))
 
 
 _SCHEMA = _RuleSchema()
@@ -90,11 +95,11 @@ COLUMNS = tuple(_SCHEMA.fields)
 def load_rules(
     source: Any, *, spark: Any = None, product_id: str | None = None, table: str | None = None, params: Mapping[str, str] | None = None
 ) -> tuple[Rule, ...]:
-    """The rules of `source`: a list of mappings or Rule, a DataFrame, the path of a .yaml, .yml, .json or .csv file, any other str a table.
+    """The rules of `source`: a list of mappings or Rule, a DataFrame, the path of a .yaml, .yml, .json or .csv file, or a table's name.
 
-    Rules that name a product or a table are for that one only, where the caller names one; None gives no rules. `params` stand in
-    expectations by their names in braces.
-    Raises RulesError with every mistake, UsageError for what is no source of rules.
+    None gives no rules. Where the caller names a product or table, the rules of other products or tables are left out. `params` replace
+    their names in braces.
+    Raises RulesError with every mistake, and UsageError for anything that is not a source of rules.
     """
     if source is None:
         return ()
@@ -109,7 +114,9 @@ def load_rules(
             mistakes += found
     wanted = [rule for rule in rules if _for(rule, product_id, table)]
     mistakes += [
-        f"{where}: {n} rules are named {name!r}; a name must be one rule's" for name, n in Counter(r.name for r in wanted).items() if n > 1
+        f"{where}: {n} rules are named {name!r}; expected a different name for each rule"
+        for name, n in Counter(r.name for r in wanted).items()
+        if n > 1
     ]
     mistakes += [f"{where}: rule {rule.name!r} {mistake}" for rule in wanted for mistake in _contradictions(rule)]
     ready: list[Rule] = []
@@ -126,40 +133,40 @@ def load_rules(
 
 
 def idle(rules: Iterable[Rule]) -> list[str]:
-    """What the active rules ask for and does not happen, one sentence for each kind: spark-expectations' tables may hold it."""
+    """What the active rules set without effect, one sentence for each kind: it may stand in spark-expectations' tables."""
     active = [rule for rule in rules if rule.is_active]
     alerts = [rule.name for rule in active if rule.enable_error_drop_alert and rule.rule_type != "row_dq"]
     outputs = [rule.name for rule in active if rule.enable_querydq_custom_output]
     notes = []
     if alerts:
-        notes.append(f"enable_error_drop_alert is for rules of type row_dq, and does nothing for {names(alerts)}")
+        notes.append(f"enable_error_drop_alert is for rules of type row_dq, so it does nothing for {names(alerts)}")
     if outputs:
-        kept = "the rows of a query's parts are kept nowhere, only the value that was found"
+        kept = "the rows of a query's parts are not stored, only its value is"
         notes.append(f"enable_querydq_custom_output does nothing for {names(outputs)}: {kept}")
     return notes
 
 
 def _contradictions(rule: Rule) -> list[str]:
-    """What a rule's columns say against each other."""
+    """Where a rule's columns contradict each other."""
     found = []
     whole = rule.rule_type != "row_dq"
     if rule.action_if_failed == "drop" and whole:
         found.append(f"is of type {rule.rule_type} and has no rows to drop; expected action_if_failed ignore or fail")
     if rule.warning_threshold is not None and (whole or not rule.enable_error_drop_alert):
-        found.append("has a warning_threshold that nobody looks at; expected type row_dq and enable_error_drop_alert true beside it")
+        found.append("has a warning_threshold that is never compared; expected type row_dq and enable_error_drop_alert true")
     elif rule.warning_threshold is not None and rule.warning_threshold >= (rule.error_drop_threshold or 0):
         alarm = rule.error_drop_threshold or 0
         found.append(f"has the warning_threshold {rule.warning_threshold:g}; expected less than its error_drop_threshold, {alarm:g}")
     if rule.incident == "rule" and rule.action_if_failed != "ignore" and (whole or not rule.enable_error_drop_alert):
         found.append(
-            "asks for an incident of its own, and none of its own would ever open; expected action_if_failed ignore, "
+            "asks for an incident of its own, which could never open; expected action_if_failed ignore, "
             "or enable_error_drop_alert true for a rule of type row_dq"
         )
     return found
 
 
 def source_of(source: Any) -> str:
-    """Where rules come from, to tell whether two runs had the same source: `table <name>`, `file <path>`, `code` or `nowhere`. No I/O."""
+    """Where rules come from, to compare the sources of two runs: `table <name>`, `file <path>`, `code` or `nowhere`. No I/O."""
     if source is None:
         return NO_RULES
     if isinstance(source, Path) or (isinstance(source, str) and source.lower().endswith(FILES)):
@@ -168,13 +175,10 @@ def source_of(source: Any) -> str:
 
 
 def _placed(rule: Rule, params: Mapping[str, str]) -> Rule:
-    """The rule with the parameters that its name, table and product have: `orders_{env}`."""
-
-    def in_place(text: str | None) -> str | None:
-        """The text with the parameters in it."""
-        return None if text is None else filled(text, params)
-
-    return replace(rule, name=filled(rule.name, params), product_id=in_place(rule.product_id), table_name=in_place(rule.table_name))
+    """The rule with the parameters in its name, table and product: `orders_{env}`."""
+    places = ("name", "product_id", "table_name")
+    texts: dict[str, Any] = {name: filled(text, params) for name in places if (text := getattr(rule, name)) is not None}
+    return replace(rule, **texts)
 
 
 def _for(rule: Rule, product_id: str | None, table: str | None) -> bool:
@@ -184,7 +188,7 @@ def _for(rule: Rule, product_id: str | None, table: str | None) -> bool:
 
 
 def _rows(source: Any, spark: Any) -> tuple[str, Iterable[Any]]:
-    """Where the rules come from, for messages, and the rules as they stand there."""
+    """Where the rules come from, for messages, and each rule as it is there."""
     if isinstance(source, Path) or (isinstance(source, str) and source.lower().endswith(FILES)):
         return str(source), _file_rows(Path(source))
     if isinstance(source, str):
@@ -201,7 +205,7 @@ def _rows(source: Any, spark: Any) -> tuple[str, Iterable[Any]]:
         return "the rules DataFrame", _frame_rows(source)
     if isinstance(source, Sequence):
         return "the rules", source
-    raise UsageError(f"rules are a list, a DataFrame, a file or a table's name, not {type(source).__name__}")
+    raise UsageError(f"rules are {type(source).__name__}; expected a list, a DataFrame, the path of a file or the name of a table")
 
 
 def _frame_rows(frame: Any) -> list[dict[str, Any]]:
@@ -223,11 +227,13 @@ def _file_rows(path: Path) -> Sequence[Any]:
 
             content = yaml.safe_load(text)
     except Exception as error:
-        raise RulesError([f"the rules file {path} is no {path.suffix[1:].upper()}: {error}"]) from error
+        raise RulesError([f"the rules file {path} is not valid {path.suffix[1:].upper()}: {error}"]) from error
     if isinstance(content, Mapping) and set(content) == {"rules"}:
         content = content["rules"]
     if not isinstance(content, list):
-        raise RulesError([f"the rules file {path} holds no list of rules; expected a list, or a mapping with the one key 'rules'"])
+        raise RulesError(
+            [f"the rules file {path} does not contain a list of rules; expected a list, or a mapping with the one key 'rules'"]
+        )
     return content
 
 
@@ -258,7 +264,7 @@ def _message(key: str, given: Mapping[str, Any], found: Any) -> str:
     if key not in COLUMNS:
         near = difflib.get_close_matches(key, COLUMNS, 1, 0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(COLUMNS)}"
-        return f"{key!r} is no column of a rule; {hint}"
+        return f"{key!r} is not a column of a rule; {hint}"
     if key not in given:
         return f"{key!r} is missing"
     return f"{key} {' '.join(found) if isinstance(found, list) else found} (it is {given[key]!r})"

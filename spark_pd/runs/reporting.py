@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from spark_pd.alerting.alerts import alert_while_running, alerts_at_end, alerts_at_start
 from spark_pd.alerting.facts import RunFacts
-from spark_pd.alerting.lifecycle_triggers import OVERRUN, duration
+from spark_pd.alerting.lifecycle_triggers import OVERRUN
 from spark_pd.alerting.policy import Verdict, verdicts_at_end, verdicts_at_start
 from spark_pd.alerting.triggers import decide
+from spark_pd.alerting.wording import duration
 from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.model.errors import DeliveryError
 from spark_pd.model.incident_state import StateStore
@@ -79,13 +80,14 @@ class Reporter:
         notifier = self._notifier if self._state is None else self._notifier.remembering(self._state.as_it_began())
         notification = self._keep(notifier.submit(verdicts_at_start(facts, [alert], order), seconds=self._deadline))
         after = f"after {duration((facts.ended_at - facts.started_at).total_seconds())}"
-        return notification.noted([Decision(trigger=OVERRUN, outcome="firing", reason=after)])[0].reason
+        return notification.noted([Decision(trigger=OVERRUN.name, outcome="firing", reason=after)])[0].reason
 
     def end(self, facts: RunFacts) -> None:
         """Decide, and submit the verdicts that follow."""
-        self.decisions = decide(facts, self._triggers)
-        alerts = alerts_at_end(facts, self._triggers, self.decisions)
-        self._submit(verdicts_at_end(facts, self._triggers, self.decisions, alerts, self._order()))
+        evaluations = decide(facts, self._triggers)
+        self.decisions = tuple(each.decision for each in evaluations)
+        alerts = alerts_at_end(facts, self._triggers, evaluations)
+        self._submit(verdicts_at_end(facts, self._triggers, evaluations, alerts, self._order()))
 
     def wait(self) -> None:
         """Wait for the deliveries, at most until their deadline."""

@@ -75,7 +75,7 @@ class Run:
         self._started_at = self._ended_at = _now()
         self._reporter = Reporter(plan, notifier, None if self._record is None else self._record.state, self._started_at)
         triggers = plan.context.triggers
-        self._overrun = Overrun(triggers.limit.get(OVERRUN) if triggers.on.get(OVERRUN) else None, self._report_overrun)
+        self._overrun = Overrun(OVERRUN.limit_in(triggers) if OVERRUN.is_on(triggers) else None, self._report_overrun)
         self._reported_overrun: str | None = None
         self.stats: RunStats | None = None
         self.error_table: ErrorTable | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spark_pd.alerting.triggers import named
+from spark_pd.alerting.wording import named
 from spark_pd.model import Counting, RuleResult, RunStats, RunStatus
 from spark_pd.model.errors import RuleFailed
 from spark_pd.runs.run_plan import RunPlan

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spark_pd.alerting.attempts import failure_severity
-from spark_pd.alerting.facts import LIFECYCLE, TriggerSettings
+from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.alerting.policy import PagingPolicy
 from spark_pd.alerting.policy.mute import Mutes
 from spark_pd.alerting.policy.mutes_file import MutesFile
@@ -19,7 +19,7 @@ from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox, open_outbox
 from spark_pd.delivery.outbox.dead_letters import died_since
 from spark_pd.delivery.state import FileStateStore, place_of
-from spark_pd.model import Address, Channel, Subject
+from spark_pd.model import ANNOUNCEMENTS, Address, Channel, Subject
 from spark_pd.model.recurring_window import parse_windows
 from spark_pd.pagerduty import PagerDutyChannel
 from spark_pd.runs.channels import channel_of, channels_of, former_channel, router_of
@@ -143,7 +143,7 @@ def triggers_of(settings: Settings) -> TriggerSettings:
         warning_threshold=settings.warning_threshold,
         by_priority=settings.by_priority,
         page_on_unknown=settings.on_unknown == "page",
-        changes=LIFECYCLE if settings.lifecycle_as == "change" else frozenset(),
+        changes=ANNOUNCEMENTS if settings.lifecycle_as == "change" else frozenset(),
         limit=settings.limit,
         exceptions=settings.exceptions,
     )

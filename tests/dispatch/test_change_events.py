@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
-from spark_pd.alerting.facts import LIFECYCLE, RunFacts, TriggerSettings
+from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.triggers import TRIGGERS, decide
 from spark_pd.delivery.dispatch import Dispatcher
 from spark_pd.delivery.dispatch.dispatcher import NOTHING_TO_RESOLVE, in_order
 from spark_pd.delivery.dispatch.submission import Task
 from spark_pd.delivery.outbox import Outbox, replay
-from spark_pd.model import Alert, Subject
+from spark_pd.model import ANNOUNCEMENTS, Alert, Subject
 from spark_pd.runs.channels import channel_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.settings import load_settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 POLICY = TriggerSettings(
-    on=dict.fromkeys(TRIGGERS, True), severity=dict.fromkeys(TRIGGERS, "info"), error_drop_threshold=10.0, changes=LIFECYCLE
+    on=dict.fromkeys(TRIGGERS, True), severity=dict.fromkeys(TRIGGERS, "info"), error_drop_threshold=10.0, changes=ANNOUNCEMENTS
 )
 
 

@@ -15,17 +15,18 @@ from spark_pd.alerting.baseline import baseline_of
 from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.past_runs import History
 from spark_pd.alerting.triggers import decide
-from spark_pd.alerting.unusual import ERRORS, VOLUME, judge_unusual
+from spark_pd.alerting.unusual import errors, judge_unusual, volume
 from spark_pd.model import RuleResult, RunStats, Subject
 from tests.history.shared import T0, days, run
 
+VOLUME, ERRORS = "unusual_volume", "unusual_errors"
 HISTORY = History(runs=days(10))
 VALUES = st.lists(st.floats(0, 1e9), min_size=7, max_size=30)
 
 
 def judged(trigger, history, limit=3.5, **fields):
-    outcome, reason, odd = judge_unusual(trigger, run(0, **fields), history, limit)
-    return outcome, reason, [each.name for each in odd]
+    found, odd = judge_unusual(volume if trigger == VOLUME else errors, run(0, **fields), history, limit)
+    return found.outcome, found.reason, [each.name for each in odd]
 
 
 # ---- the baseline ----------------------------------------------------------------------------------------------------------------
@@ -131,11 +132,10 @@ def test_where_every_run_had_the_same_a_tiny_change_is_no_news():
 
 def test_nothing_is_unusual_before_there_is_enough_history():
     for trigger in (VOLUME, ERRORS):
-        assert judged(trigger, None, input_count=10**9)[:2] == ("none", "there is no history: spark.pd.stats.table is not set")
         assert judged(trigger, History(unknown="TimeoutError"))[:2] == ("unknown", "the history could not be read: TimeoutError")
         assert judged(trigger, History(runs=days(6)), input_count=10**9)[:2] == (
             "none",
-            "6 exact runs so far, and it takes 7 (spark.pd.history.min_runs)",
+            "6 exact runs so far, and 7 are needed (spark.pd.history.min_runs)",
         )
     inexact = History(runs=(*days(6), *days(20, exact=False), *days(20, status="failed")))
     assert judged(VOLUME, inexact, input_count=10**9)[0] == "none"
@@ -144,7 +144,7 @@ def test_nothing_is_unusual_before_there_is_enough_history():
 @given(st.lists(st.integers(0, 10**9), min_size=7, max_size=30), st.integers(0, 10**9), st.floats(0.5, 10))
 def test_a_volume_fires_exactly_where_it_lies_outside_the_range_that_is_told(counts, here, limit):
     history = History(runs=tuple(run(n / 24, input_count=count) for n, count in enumerate(counts, 1)))
-    outcome, _, odd = judge_unusual(VOLUME, run(0, input_count=here), history, limit)
+    outcome, _, odd = judged(VOLUME, history, limit, input_count=here)
     middle = median(counts)
     sigma = max(median(abs(c - middle) for c in counts) / 0.6745, 1, 0.05 * middle)
     distance = abs(here - middle) - limit * sigma
@@ -173,6 +173,16 @@ def facts(history, rows=5000, status="passed", failed=0) -> RunFacts:
         subject=Subject(environment=None, product_id=None, table="t"), run_id="r", status=status, stats=stats, unknown=None, failure=None,
         started_at=now, ended_at=now, application="app", history=history,
     )  # fmt: skip
+
+
+def decisions(some, policy=POLICY):
+    return [each.decision for each in decide(some, policy)]
+
+
+def test_without_a_stats_table_there_is_nothing_to_compare_with():
+    found = {d.trigger: (d.outcome, d.reason) for d in decisions(facts(None))}
+    for trigger in (VOLUME, ERRORS):
+        assert found[trigger] == ("none", "there is no history: spark.pd.stats.table is not set")
 
 
 def test_the_incident_has_the_expected_range_and_what_was_before():
@@ -210,13 +220,15 @@ def test_every_trigger_s_incident_knows_what_was_before_where_there_is_a_history
 
 def test_a_run_that_was_stopped_or_errored_cannot_tell_and_closes_nothing():
     history = History(runs=days(10))
-    stopped = {d.trigger: d for d in decide(facts(history, status="failed"), POLICY)}
+    stopped = {d.trigger: d for d in decisions(facts(history, status="failed"))}
     assert stopped[VOLUME].outcome == "unknown"
     nothing = replace(facts(history), stats=None)
-    assert {d.trigger: d.outcome for d in decide(nothing, POLICY)}[VOLUME] == "none"
+    assert {d.trigger: d.outcome for d in decisions(nothing)}[VOLUME] == "none"
 
 
 def test_switched_off_it_says_what_it_would_have_been():
-    off = {d.trigger: d for d in decide(facts(History(runs=days(10))), replace(POLICY, on={}))}
+    off = {d.trigger: d for d in decisions(facts(History(runs=days(10))), replace(POLICY, on={}))}
     assert off[VOLUME].outcome == "none"
-    assert off[VOLUME].reason.startswith("switched off (spark.pd.on.unusual_volume); it would have been firing: 5,000 rows")
+    assert off[VOLUME].reason.startswith(
+        "switched off (spark.pd.on.unusual_volume); if it were on, the outcome would be firing: 5,000 rows"
+    )

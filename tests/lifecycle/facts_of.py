@@ -50,4 +50,4 @@ def stats(rows: int | None, kept: int | None, status: str = "passed") -> RunStat
 def decided(some: RunFacts, trigger: str, **limits: float) -> tuple[str, str]:
     """What that trigger concludes, and why."""
     policy = replace(POLICY, limit={**POLICY.limit, **limits})
-    return next((d.outcome, d.reason) for d in decide(some, policy) if d.trigger == trigger)
+    return next((e.decision.outcome, e.decision.reason) for e in decide(some, policy) if e.trigger.name == trigger)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from spark_pd.alerting.alerts import alert_while_running, alerts_at_end
 from spark_pd.alerting.attempts import Attempt
 from spark_pd.alerting.facts import QueryFacts, TriggerSettings
-from spark_pd.alerting.lifecycle_triggers import LIMITS, duration
 from spark_pd.alerting.policy import verdicts_at_end
-from spark_pd.alerting.triggers import decide
+from spark_pd.alerting.triggers import TRIGGERS, decide
+from spark_pd.alerting.wording import duration
 from spark_pd.model.lifecycle import unseen
 from tests.lifecycle.facts_of import BOOM, NOW, POLICY, SETTINGS, decided, event, facts, lifecycle, stats
 
@@ -26,8 +26,9 @@ def alerts(some, policy=POLICY):
 
 
 def test_the_limits_are_those_of_the_settings():
-    assert {trigger: SETTINGS.limit[trigger] for trigger in LIMITS} == dict(LIMITS)
-    assert TriggerSettings(on={}, severity={}, error_drop_threshold=1.0).limit == SETTINGS.limit
+    nothing_set = TriggerSettings(on={}, severity={}, error_drop_threshold=1.0)
+    assert {name: TRIGGERS[name].limit_in(nothing_set) for name in SETTINGS.limit} == SETTINGS.limit
+    assert {name for name, trigger in TRIGGERS.items() if trigger.limit is not None} <= set(SETTINGS.limit)
 
 
 @given(
@@ -51,7 +52,7 @@ def test_events_fire_exactly_when_enough_are_known_to_be_the_runs_own_and_are_go
         assert outcome == "unknown"
     else:
         assert outcome == "good"
-    assert not others or f"{others} more in the application, and it is not known whose" in reason
+    assert not others or f"{others} more in the application could not be attributed to a run" in reason
 
 
 @given(failed=st.integers(0, 10**6), tasks=st.integers(0, 10**6), limit=st.decimals(0, 100, places=2))
@@ -75,14 +76,17 @@ def test_what_was_not_seen_whole_is_unknown_where_the_run_is_given_its_verdict_f
     assert "terminated by SIGTERM" in reason
 
 
-def test_a_failed_job_is_told_where_the_run_got_over_it_and_is_the_failures_where_it_did_not():
+def test_job_failure_reports_a_failed_job_of_a_run_that_went_on_and_failure_that_of_a_run_that_did_not():
     seen = lifecycle(event("job_failed", job_id=12, call_site="save at orders.py:31", cause=BOOM))
     assert decided(facts(seen), "job_failure") == (
         "firing",
-        "1 failed Spark job that the run got over: job 12 (save at orders.py:31): java.io.IOException: no space for '***'",
+        "1 failed Spark job: job 12 (save at orders.py:31): java.io.IOException: no space for '***'",
     )
     assert decided(facts(seen, status="failed"), "job_failure")[0] == "firing"
-    assert decided(facts(seen, status="errored"), "job_failure") == ("none", "the run errored itself, which the trigger failure tells")
+    assert decided(facts(seen, status="errored"), "job_failure") == (
+        "none",
+        "the run ended with an error, which the trigger failure reports",
+    )
     assert decided(facts(seen, status="cancelled"), "job_failure")[0] == "none"
     silent = replace(POLICY, on={**POLICY.on, "failure": False})
     assert alerts(facts(seen, status="errored"), silent)["job_failure"].state == "firing"
@@ -113,7 +117,7 @@ def test_an_incident_has_all_that_is_known_of_what_it_is_about():
     )  # fmt: skip
     alert = alerts(facts(seen))["stage_retry"]
     assert alert.summary == (
-        "[prod] sales.orders had 1 retry of a stage: stage 4, attempt 1 (save); 1 more in the application, and it is not known whose"
+        "[prod] sales.orders had 1 stage retry: stage 4, attempt 1 (save); 1 more in the application could not be attributed to a run"
     )
     assert alert.details["events"] == [
         {
@@ -149,18 +153,19 @@ def test_a_run_overruns_from_its_limit_on_and_never_without_one(seconds, limit, 
     assert decided(facts(seconds=seconds), "overrun", overrun=limit)[0] == outcome
 
 
-def test_an_overrun_that_was_told_while_the_run_ran_is_not_told_again_and_closes_nothing():
+def test_an_overrun_that_was_reported_while_the_run_was_running_is_not_reported_again_and_closes_nothing():
     policy = replace(POLICY, limit={**POLICY.limit, "overrun": 600.0})
     some = facts(seconds=723, reported_overrun="after 10 min")
     decisions = decide(some, policy)
-    (decision,) = (d for d in decisions if d.trigger == "overrun")
-    assert (decision.outcome, decision.reason) == ("firing", "took 12 min 3 s, limit 10 min; found while it ran, after 10 min")
+    (decision,) = (each.decision for each in decisions if each.trigger.name == "overrun")
+    assert (decision.outcome, decision.reason) == ("firing", "took 12 min 3 s, limit 10 min; reported while it was running, after 10 min")
     found = alerts_at_end(some, policy, decisions)
     assert "overrun" not in {a.trigger for a in found}
     assert "overrun" not in {v.trigger for v in verdicts_at_end(some, policy, decisions, found, NOW)}
     # a clock that was set back meanwhile does not make it good
     assert decided(replace(some, ended_at=NOW), "overrun", overrun=600.0)[0] == "firing"
-    untold = alerts_at_end(replace(some, reported_overrun=None), policy, decisions)
+    unreported = replace(some, reported_overrun=None)
+    untold = alerts_at_end(unreported, policy, decide(unreported, policy))
     assert next(a.summary for a in untold if a.trigger == "overrun").startswith("[prod] sales.orders took 12 min 3 s, limit 10 min")
 
 
@@ -176,7 +181,7 @@ def test_what_is_told_while_a_run_runs_says_so_and_knows_no_end():
 @pytest.mark.parametrize(
     ("some", "outcome", "reason"),
     [
-        (facts(stats=stats(1000, 0)), "firing", "wrote nothing: none of the 1,000 rows that it checked was kept"),
+        (facts(stats=stats(1000, 0)), "firing", "wrote nothing: none of the 1,000 checked rows was kept"),
         (facts(stats=stats(1000, 1)), "good", "wrote 1 row"),
         (facts(stats=stats(0, 0)), "none", "the input was empty"),
         (facts(stats=stats(None, None, "unknown"), status="unknown", unknown="limit above"), "unknown", "limit above"),
@@ -185,9 +190,9 @@ def test_what_is_told_while_a_run_runs_says_so_and_knows_no_end():
         (facts(stats=stats(1000, None), status="failed"), "unknown", None),
         (facts(status="cancelled"), "unknown", None),
         (facts(no_lifecycle="no listener"), "none", "the run checked nothing, and no listener"),
-        (facts(lifecycle(records_read=7)), "firing", "wrote nothing: it read 7 rows, and checked none"),
+        (facts(lifecycle(records_read=7)), "firing", "wrote nothing: it read 7 rows and checked none"),
         (facts(lifecycle(records_read=7, records_written=2)), "good", "wrote 2 rows"),
-        (facts(lifecycle()), "none", "the run read nothing, and so had nothing to write"),
+        (facts(lifecycle()), "none", "the run read no rows, so it had none to write"),
         (facts(lifecycle(records_read=7, incomplete="gone")), "unknown", "wrote nothing as far as is known: gone"),
         (facts(lifecycle(records_written=7, incomplete="gone")), "good", "wrote 7 rows"),
         (facts(lifecycle(records_written=0, records_read=9), stats=stats(9, 9)), "good", "wrote 9 rows"),

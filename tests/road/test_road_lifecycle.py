@@ -59,7 +59,7 @@ def test_a_run_that_takes_too_long_is_told_while_it_runs_and_once_and_the_next_o
     assert (incident.severity, incident.trigger_count, incident.details["status"]) == ("error", 1, "running")
     assert incident.details["run_id"] == run.run_id
     assert decision(run, "overrun").outcome == "firing"
-    assert re.fullmatch(r"took .+, limit 0\.2 s; found while it ran, after [\d.]+ s", decision(run, "overrun").reason)
+    assert re.fullmatch(r"took .+, limit 0\.2 s; reported while it was running, after [\d.]+ s", decision(run, "overrun").reason)
     assert [(a.trigger, a.state) for a in run.alerts] == [("overrun", "firing")]
     assert [d.status for d in run.deliveries] == ["sent"]
     in_time = overrunning(LONG)
@@ -138,7 +138,7 @@ def test_a_run_that_wrote_nothing_opens_an_incident_that_one_with_rows_closes_an
         return decision(run, "no_output").outcome
 
     assert ran(NONE, 10) == "firing"
-    assert [i.summary for i in pagerduty.open_incidents()] == ["sales.orders wrote nothing: none of the 10 rows that it checked was kept"]
+    assert [i.summary for i in pagerduty.open_incidents()] == ["sales.orders wrote nothing: none of the 10 checked rows was kept"]
     assert ran(EVEN, 0) == "none"
     with monitor.run("sales.orders", rules=EVEN) as unwritten:
         unwritten.check(spark.range(10))

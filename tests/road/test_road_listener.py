@@ -43,7 +43,7 @@ def test_a_job_that_fails_and_is_got_over_is_an_incident_that_the_next_good_run_
     incident = by_trigger["job_failure"]
     assert incident.dedup_key == "spark_pd/-/-/sales.orders/job_failure"
     assert incident.severity == "warning"
-    assert "1 failed Spark job that the run got over" in incident.summary
+    assert "1 failed Spark job: " in incident.summary
     (event,) = incident.details["events"]
     assert event["job_group"] == "nightly"
     assert event["sql_execution_id"] >= 0

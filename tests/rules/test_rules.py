@@ -56,11 +56,11 @@ def test_a_rule_is_taken_as_it_is_and_checked_too():
         ({"zzz": 1}, "expected one of rule"),
         ({"priority": "urgent"}, "expected one of low, medium, high"),
         ({"incident": "mine"}, "expected one of table, rule"),
-        ({"warning_threshold": 5}, "enable_error_drop_alert true beside it"),
+        ({"warning_threshold": 5}, "and enable_error_drop_alert true"),
         ({"warning_threshold": 5, "enable_error_drop_alert": True}, "less than its error_drop_threshold, 0"),
         ({"warning_threshold": 5, "enable_error_drop_alert": True, "error_drop_threshold": 5}, "less than its error_drop_threshold, 5"),
-        ({"incident": "rule", "action_if_failed": "drop"}, "none of its own would ever open"),
-        ({"incident": "rule", "action_if_failed": "fail", "rule_type": "agg_dq", "enable_error_drop_alert": True}, "would ever open"),
+        ({"incident": "rule", "action_if_failed": "drop"}, "which could never open"),
+        ({"incident": "rule", "action_if_failed": "fail", "rule_type": "agg_dq", "enable_error_drop_alert": True}, "could never open"),
     ],
 )
 def test_each_mistake_says_where_and_what_was_expected(change, says):
@@ -106,7 +106,7 @@ def test_what_a_table_may_ask_for_and_does_not_get_is_one_warning_each(caplog):
         load_rules(rows)
     alerts, outputs = (record.getMessage() for record in caplog.records)
     assert "does nothing for b and c" in alerts
-    assert "enable_querydq_custom_output does nothing for a: the rows of a query's parts are kept nowhere" in outputs
+    assert "enable_querydq_custom_output does nothing for a: the rows of a query's parts are not stored" in outputs
 
 
 def test_parameters_stand_in_the_names_of_rule_table_and_product_too():

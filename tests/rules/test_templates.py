@@ -45,7 +45,7 @@ def test_names_are_filled_in(given, params, wanted):
     [
         (rule("a > {least}"), {"most": "3"}, "{least}"),
         (rule("a > {source}"), {}, "{source}"),
-        (rule("(select count(*) from ({q})) > 0;q", "query_dq", ";"), {}, "do not fit"),
+        (rule("(select count(*) from ({q})) > 0;q", "query_dq", ";"), {}, "are not well-formed"),
         (rule("(select count(*) from ({q})) > {least}@q@select * from {env}", "query_dq"), {}, "{least} and {env}"),
     ],
 )

@@ -262,7 +262,7 @@ def test_an_unusual_volume_fires_once_there_is_history_and_is_good_again_afterwa
     found = [run(rows=rows, config=config) for rows in (100, 101, 99, 500, 100)]
     outcomes = [next(d for d in each.decisions if d.trigger == "unusual_volume") for each in found]
     assert [d.outcome for d in outcomes] == ["none", "none", "none", "firing", "good"]
-    assert outcomes[0].reason == "0 exact runs so far, and it takes 3 (spark.pd.history.min_runs)"
+    assert outcomes[0].reason == "0 exact runs so far, and 3 are needed (spark.pd.history.min_runs)"
     assert outcomes[3].reason == "500 rows (expected 82 to 118 rows, from 3 runs)"
     (alert,) = [a for a in found[3].alerts if a.trigger == "unusual_volume"]
     assert alert.details["previous"]["input_count"] == 99

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from spark_pd.alerting.alerts import alerts_at_end, alerts_at_start
 from spark_pd.alerting.facts import RunFacts, TriggerSettings
-from spark_pd.alerting.thresholds import percent
-from spark_pd.alerting.triggers import TRIGGERS, decide, named
+from spark_pd.alerting.triggers import TRIGGERS, decide
+from spark_pd.alerting.wording import named, percent
 from spark_pd.model import RuleResult, RunStats, Subject, percentage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -50,7 +50,7 @@ def facts(rows: int | None = 100, dropped: int | None = 0, status: str = "passed
 
 
 def outcomes(some: RunFacts, policy: TriggerSettings = POLICY) -> dict[str, str]:
-    return {d.trigger: d.outcome for d in decide(some, policy)}
+    return {d.trigger: d.outcome for d in (e.decision for e in decide(some, policy))}
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,16 @@ def test_the_threshold_fires_exactly_when_some_rows_were_dropped_and_their_share
 def test_nothing_is_closed_but_by_a_run_that_passed_and_nothing_switched_off_is_told(rows, dropped, status, on):
     some = facts(rows=rows, dropped=None if rows is None else min(dropped, rows), status=status, rules=(result("i", "ignore", dropped),))
     policy = replace(POLICY, on=on)
-    decisions = decide(some, policy)
-    alerts = alerts_at_start(some, policy) + alerts_at_end(some, policy, decisions)
+    evaluations = decide(some, policy)
+    decisions = [each.decision for each in evaluations]
+    alerts = alerts_at_start(some, policy) + alerts_at_end(some, policy, evaluations)
     assert [d.trigger for d in decisions] == list(TRIGGERS)
     assert all(d.reason for d in decisions)
     assert all(on[a.trigger] for a in alerts)
     closed = {a.trigger for a in alerts if a.state == "resolved"} - {"start", "completion"}
     assert not closed or status == "passed"
     assert closed <= ({"failure"} if rows == 0 else {d.trigger for d in decisions if d.outcome == "good"})
-    states = [a.state for a in alerts_at_end(some, policy, decisions)]
+    states = [a.state for a in alerts_at_end(some, policy, evaluations)]
     assert states == sorted(states)  # firing before resolved
 
 

@@ -55,7 +55,7 @@ def facts(*rules: tuple[Rule, int | None], rows: int = 1000, dropped: int = 0, s
 
 
 def decided(some: RunFacts, policy: TriggerSettings = POLICY) -> dict[tuple[str, str | None], tuple[str, str]]:
-    return {(d.trigger, d.rule): (d.outcome, d.reason) for d in decide(some, policy)}
+    return {(d.trigger, d.rule): (d.outcome, d.reason) for d in (e.decision for e in decide(some, policy))}
 
 
 def alerts(some: RunFacts, policy: TriggerSettings = POLICY, state: str = "firing") -> dict[str, Alert]:
@@ -168,7 +168,7 @@ def test_a_rule_that_asks_for_it_has_an_incident_of_its_own_and_is_no_part_of_th
     assert told["error_drop_threshold/rule=a%2Fb"].summary == (
         "[prod] t rule a/b failed for 12 % of the rows (120 of 1,000), its threshold 10 %"
     )
-    assert told["ignored_rules/rule=a%2Fb"].summary == "[prod] t broke rule a/b (120 rows, 12 %), which has action ignore"
+    assert told["ignored_rules/rule=a%2Fb"].summary == "[prod] t broke 1 rule with action ignore: a/b (120 rows, 12 %)"
     assert "a/b" not in told["ignored_rules"].summary
     assert {key: (a.rule, a.severity) for key, a in told.items()} == {
         "error_drop_threshold/rule=a%2Fb": ("a/b", "critical"),
@@ -183,7 +183,7 @@ def test_a_rule_that_asks_for_it_has_an_incident_of_its_own_and_is_no_part_of_th
 
 def test_decisions_are_one_for_each_trigger_and_then_one_for_each_incident_of_a_rule_s_own():
     some = facts(rule("a", 1, incident="rule"), alarm("b", 0, 1.0, "drop", incident="rule"), rule("c", 1))
-    assert [(d.trigger, d.rule, d.outcome) for d in decide(some, POLICY)] == [
+    assert [(d.trigger, d.rule, d.outcome) for d in (e.decision for e in decide(some, POLICY))] == [
         ("start", None, "firing"),
         ("completion", None, "firing"),
         ("failure", None, "good"),

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.alerting.facts import QueryFacts, RunFacts
+from spark_pd.alerting.triggers import decide
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.model import Alert, Decision, Delivery, RunStats, Subject
 from spark_pd.rules.loading import NO_RULES
@@ -78,7 +79,7 @@ class Watch:
         self.stats: RunStats | None = None
         """Of the rows of the last batches together; None where nothing was checked, or no batch had rows yet."""
         self._use(check)
-        self.decisions: tuple[Decision, ...] = decisions_of(self._facts(), context.triggers)
+        self.decisions: tuple[Decision, ...] = decisions_of(decide(self._facts(), context.triggers))
         """Of the last batch, or of the query's end."""
 
     def __repr__(self) -> str:
@@ -227,9 +228,10 @@ class Watch:
         """Decide again, and submit the changed verdicts of these triggers."""
         facts, triggers_on = self._facts(), self._context.triggers
         self.stats = facts.stats
-        self.decisions = decisions_of(facts, triggers_on)
+        evaluations = decide(facts, triggers_on)
+        self.decisions = decisions_of(evaluations)
         order = self._notifier.begin(facts.subject, sorted(triggers), self._ended_at)
-        verdicts = self._changes.changed(verdicts_of(facts, triggers_on, self.decisions, triggers, self._window, order))
+        verdicts = self._changes.changed(verdicts_of(facts, triggers_on, evaluations, triggers, self._window, order))
         if verdicts:
             notification = self._notifier.submit(verdicts, seconds=self._settings.deadline)
             self._changes.submitted(verdicts, notification)

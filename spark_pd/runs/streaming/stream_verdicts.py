@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from spark_pd.alerting.alerts import alerts_at_end
 from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.alerting.policy import Verdict, verdicts_at_end
-from spark_pd.alerting.triggers import decide
+from spark_pd.alerting.trigger import Evaluation
 from spark_pd.checks.counts import Counts
 from spark_pd.model import Alert, Decision, Rule, RuleResult, RuleStatus, RunStats, Subject, percentage
 from spark_pd.runs.streaming.batch_window import BatchWindow
@@ -56,26 +57,26 @@ def _result(rule: Rule, counts: Counts | None, place: int) -> RuleResult:
     return RuleResult.of(rule, status, failed_count=failed, failed_percentage=percentage(failed, None if counts is None else counts.rows))
 
 
-def decisions_of(facts: RunFacts, policy: TriggerSettings) -> tuple[Decision, ...]:
+def decisions_of(evaluations: Sequence[Evaluation]) -> tuple[Decision, ...]:
     """One decision for every trigger: those of runs do not apply to a stream."""
     return tuple(
         d
         if d.trigger in OF_COUNTS | OF_QUERY
         else Decision(trigger=d.trigger, outcome="none", reason="it is about runs, and this is a stream", rule=d.rule)
-        for d in decide(facts, policy)
+        for d in (each.decision for each in evaluations)
     )
 
 
 def verdicts_of(
     facts: RunFacts,
     policy: TriggerSettings,
-    decisions: tuple[Decision, ...],
+    evaluations: Sequence[Evaluation],
     triggers: frozenset[str],
     window: BatchWindow,
     order: datetime,
 ) -> tuple[Verdict, ...]:
     """The verdicts of a batch, or of the query's end, about the incidents of these triggers."""
-    judged = tuple(d for d in decisions if d.trigger in triggers)
+    judged = [each for each in evaluations if each.trigger.name in triggers]
     alerts = tuple(_with_query(alert, facts, window) for alert in alerts_at_end(facts, policy, judged))
     return verdicts_at_end(facts, policy, judged, alerts, order)
 
