@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -34,7 +35,7 @@ class Unknown:
 
     reason: str
     written: bool = field(default=False, compare=False)
-    """Whether all of the checked data was written nevertheless: then the rows that fail are there to be told of."""
+    """Whether all of the checked data was written nevertheless: then the failing rows can be reported."""
 
 
 Reading: TypeAlias = Counts | Unknown
@@ -51,3 +52,8 @@ CHANGED = (
     "are not known; to check a table that is overwritten in place, write to another table or checkpoint it first"
 )
 STILL_RUNNING = "Spark had not reported all of the block's queries when it ended"
+
+
+def check_id() -> int:
+    """A random id of a check, as its marker in plans: no literal of a user's query is equal to it."""
+    return (1 << 60) | secrets.randbits(59)

@@ -261,7 +261,7 @@ class Run:
         failure = None if error is None or status == "cancelled" else self._checker.describe(error, self._plan.exceptions)
         if error is not None and self._guard.terminated(error):
             failure = f"{TERMINATED}, whose handler raised {failure}"
-        self.lifecycle, without = self._lifecycle.told()
+        self.lifecycle, without = self._lifecycle.found()
         facts = replace(self._facts(status, end.unknown, failure, end.failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide(facts)
         if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):
