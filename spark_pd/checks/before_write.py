@@ -84,8 +84,9 @@ def _judge_stopping_rules(df: DataFrame, rows: RowPlan, stopping: RowPlan, obser
 def rule_results(rules: Sequence[Rule], reading: Reading) -> tuple[RuleResult, ...]:
     """A result for each row rule, in the counts' order; `unknown` where the counts are."""
     if isinstance(reading, Counts):
-        return tuple(_result(rule, failed, reading.rows) for rule, failed in zip(rules, reading.rules, strict=True))
-    return tuple(_result(rule, None, None) for rule in rules)
+        errors = reading.errors or (None,) * len(rules)
+        return tuple(_result(rule, failed, reading.rows, e) for rule, failed, e in zip(rules, reading.rules, errors, strict=True))
+    return tuple(_result(rule, None, None, None) for rule in rules)
 
 
 def unknown(result: RuleResult) -> RuleResult:
@@ -93,6 +94,8 @@ def unknown(result: RuleResult) -> RuleResult:
     return replace(result, status="unknown", observed=None, judged_on=None)
 
 
-def _result(rule: Rule, failed: int | None, rows: int | None) -> RuleResult:
+def _result(rule: Rule, failed: int | None, rows: int | None, errors: int | None) -> RuleResult:
     status: RuleStatus = "unknown" if failed is None else "failed" if failed else "passed"
-    return RuleResult.of(rule, status, failed_count=failed, failed_percentage=percentage(failed, rows))
+    return RuleResult.of(
+        rule, status, failed_count=failed, failed_percentage=percentage(failed, rows), evaluation_errors=0 if failed == 0 else errors
+    )

@@ -13,6 +13,7 @@ public class Check {
   final long[] drop;
   final long room;                                                          // bytes of failing rows that may be kept; 0: none are
   final Records records;
+  volatile boolean errorsUnknown = false;                                   // a rule whose errors are caught, and not counted
   final ConcurrentHashMap partitions = new ConcurrentHashMap();             // node -> number of partitions of its RDD
   final ConcurrentHashMap executions = new ConcurrentHashMap();             // node -> "SQL execution id,root execution id"
 
@@ -35,8 +36,8 @@ public class Check {
   }
 
   /**
-   * The evaluations of the check, one line each: node|execution,root|complete|varies|rows,failed,dropped,rule... An evaluation is one physical
-   * operator, that is one generated RDD. `complete`: every partition reached the end of its input in a task that succeeded. `varies`: a
+   * The evaluations of the check, one line each: node|execution,root|complete|varies|rows,failed,dropped,rule...|error... An evaluation is one physical
+   * operator, that is one generated RDD. `error`: the rows for which a rule could not be evaluated; none where that is not known. `complete`: every partition reached the end of its input in a task that succeeded. `varies`: a
    * partition that was computed twice gave two results, so its input is not deterministic.
    */
   public String evaluations() {
@@ -48,14 +49,16 @@ public class Check {
       HashMap parts = (HashMap) nodes.get(e.getKey());
       int count = ((Integer) e.getValue()).intValue();
       boolean complete = parts == null ? count == 0 : parts.size() == count;
-      long[] total = new long[RULES + rules];
+      long[] total = new long[RULES + 2 * rules];
       if (parts != null) for (Iterator p = parts.values().iterator(); p.hasNext();) {
         String[] c = (String[]) ((Object[]) p.next())[1];
-        for (int i = 1; i < total.length; i++) total[i] += Long.parseLong(c[i]);
+        for (int i = 1; i < c.length; i++) total[i] += Long.parseLong(c[i]);
       }
       Object execution = executions.get(e.getKey());
       b.append(e.getKey()).append('|').append(execution == null ? "" : execution).append('|').append(complete).append('|').append(varies.contains(e.getKey())).append('|');
-      for (int i = 1; i < total.length; i++) { if (i > 1) b.append(','); b.append(total[i]); }
+      for (int i = 1; i < RULES + rules; i++) { if (i > 1) b.append(','); b.append(total[i]); }
+      b.append('|');
+      if (!errorsUnknown) for (int i = RULES + rules; i < total.length; i++) { if (i > RULES + rules) b.append(','); b.append(total[i]); }
       b.append('\n');
     }
     return b.toString();

@@ -16,12 +16,14 @@ class Counts:
     failed: int
     dropped: int
     rules: tuple[int, ...]
+    errors: tuple[int, ...] | None = field(default=None, compare=False)
+    """Of the rows that fail each rule, those for which it could not be evaluated; None where that is not known."""
 
     @classmethod
-    def of(cls, numbers: Sequence[int]) -> Counts:
+    def of(cls, numbers: Sequence[int], errors: Sequence[int] | None = None) -> Counts:
         """From one sequence: rows, failed, dropped, then the rules'."""
         rows, failed, dropped, *rules = numbers
-        return cls(rows, failed, dropped, tuple(rules))
+        return cls(rows, failed, dropped, tuple(rules), None if errors is None else tuple(errors))
 
     @classmethod
     def none(cls, rules: int) -> Counts:

@@ -10,7 +10,7 @@
 // unknown. CheckStrategy plans that filter as CheckExec, which adds the counting to the generated code.
 //
 // Each task hands one record to an accumulator when it completes (side_output.java): node|partition|stage|stageAttempt|task|ended,rows,failed,dropped,
-// rule... and the failing rows that it kept, if that was asked for. `ended` is 1 when the end of the input was seen. The driver believes
+// rule...,error... (where a rule could not be evaluated for a row) and the failing rows that it kept, if that was asked for. `ended` is 1 when the end of the input was seen. The driver believes
 // a record only if it ended (those of failed tasks never arrive), takes for each (node, partition) the last attempt, and a node's counts only
 // if every partition 0..P-1 is there. See Check.evaluations.
 package spark_pd;
@@ -103,10 +103,13 @@ public class CheckExec extends FilterExec {
       + "    boolean dropped = (mask & drop) != 0L;\n"
       + "    do { c[at + Long.numberOfTrailingZeros(mask)]++; mask &= mask - 1L; } while (mask != 0L);\n"
       + "    return dropped;\n  }\n"
+      + "  private long[] errors = null;\n"
+      + "  public void error(int rule) { if (errors == null) errors = new long[" + check.rules + "]; errors[rule]++; }\n"
       + "  public void onTaskCompletion(org.apache.spark.TaskContext t) {\n"
       + "    StringBuilder b = new StringBuilder();\n"
       + "    b.append(node).append('|').append(partition).append('|').append(t.stageId()).append('|').append(t.stageAttemptNumber()).append('|').append(t.taskAttemptId()).append('|');\n"
       + "    c[" + Check.ROWS + "] = rows;\n    for (int i = 0; i < c.length; i++) { if (i > 0) b.append(','); b.append(c[i]); }\n"
+      + "    if (errors != null) for (int i = 0; i < errors.length; i++) b.append(',').append(errors[i]);\n"
       + "    records.add(" + (kept == null ? "new Object[] { b.toString(), null, Boolean.FALSE }" : "record(b.toString(), c[" + Check.ENDED + "] == 1L)") + ");\n  }\n}\n";
   }
 
@@ -123,103 +126,16 @@ public class CheckExec extends FilterExec {
     String any = ctx.freshName("sparkPdAny"), dropped = ctx.freshName("sparkPdDropped");
     b.append("\n" + tally + ".rows++;\nboolean " + any + " = false, " + dropped + " = false;\n");
     for (int w = 0; w < masks.size(); w++) {
-      List plain = new ArrayList(), interpreted = new ArrayList();
-      terms((Expression) masks.get(w), plain, interpreted);
       String mask = ctx.freshName("sparkPdMask");
       b.append("long " + mask + " = 0L;\n");
       words.append(w == 0 ? "" : ", ").append(mask);
-      for (int g = 0; g < plain.size(); g += GROUP) b.append(group(ctx, plain.subList(g, Math.min(g + GROUP, plain.size())), input, columns, mask));
-      for (int g = 0; g < interpreted.size(); g += GROUP) b.append(group(ctx, interpreted.subList(g, Math.min(g + GROUP, interpreted.size())), input, columns, mask));
+      b.append(new RuleCode(ctx, input, columns, tally, Check.WORD * w, mask, check).of((Expression) masks.get(w)));
       b.append("if (" + mask + " != 0L) { " + any + " = true; " + dropped + " |= " + tally + ".fail(" + (Check.RULES + Check.WORD * w) + ", " + mask + ", " + check.drop[w] + "L); }\n");
     }
     String sideOutput = kept == null ? "" : SideOutput.code(ctx, input, columns, condition().references(), tally, whole ? row.value().toString() : null, words.toString());
     b.append("if (" + any + ") { " + tally + ".c[" + Check.FAILED + "]++; " + sideOutput + "if (" + dropped + ") { " + tally + ".c[" + Check.DROPPED + "]++; continue; } }\n");   // nothing is stored for a good row
     b.append(metricTerm(ctx, "numOutputRows") + ".add(1);\n" + consume(ctx, input, null) + "\n} while (false);\n");
     return b.toString();
-  }
-
-  // HotSpot compiles no method of more than 8,000 bytes of bytecode, and inlines little of a long one: with all rules in one method 60 rules
-  // take 15 times as long as 30. Eight rules fit easily.
-  static final int GROUP = 8;
-  static final int MAX_SLOTS = 250;                                         // the JVM allows 255 for a method's parameters
-
-  /** The rules of a mask word; those that Spark interprets need a row made for them, so they stand apart. */
-  static void terms(Expression e, List plain, List interpreted) {
-    if (e instanceof BitwiseOr) { terms(((BitwiseOr) e).left(), plain, interpreted); terms(((BitwiseOr) e).right(), plain, interpreted); }
-    else if (interpreted(e)) interpreted.add(e); else plain.add(e);
-  }
-  static void ordinals(Expression e, TreeSet out) {
-    if (e instanceof BoundReference) out.add(Integer.valueOf(((BoundReference) e).ordinal()));
-    for (int i = 0; i < e.children().size(); i++) ordinals((Expression) e.children().apply(i), out);
-  }
-  static boolean interpreted(Expression e) {
-    if (e instanceof CodegenFallback) return true;
-    for (int i = 0; i < e.children().size(); i++) if (interpreted((Expression) e.children().apply(i))) return true;
-    return false;
-  }
-  static Expression bind(Expression e, @SEQ@ attributes) {
-    return (Expression) BindReferences.bindReference(e, new org.apache.spark.sql.catalyst.expressions.package$AttributeSeq(attributes), false);
-  }
-
-  /** Code that ors the bits of some rules into `mask`, in a private method whose arguments are the columns that they read. */
-  private String group(CodegenContext ctx, List rules, @SEQ@ input, @SEQ@ columns, String mask) {
-    Expression e = null;
-    for (int i = 0; i < rules.size(); i++) e = e == null ? (Expression) rules.get(i) : (Expression) new BitwiseOr(e, (Expression) rules.get(i));
-    Expression bound = bind(e, columns);
-    TreeSet used = new TreeSet(); ordinals(bound, used);
-    List vars = new ArrayList();
-    for (int i = 0; i < input.size(); i++) vars.add(input.apply(i));
-    StringBuilder params = new StringBuilder(), args = new StringBuilder();
-    int slots = 1;
-    for (Iterator it = used.iterator(); it.hasNext();) {
-      int i = ((Integer) it.next()).intValue();
-      ExprCode in = (ExprCode) input.apply(i);
-      DataType type = ((Attribute) columns.apply(i)).dataType();
-      String javaType = CodeGenerator$.MODULE$.javaType(type);
-      slots += "long".equals(javaType) || "double".equals(javaType) ? 2 : 1;
-      params.append(params.length() == 0 ? "" : ", ").append(javaType + " v" + i);
-      args.append(args.length() == 0 ? "" : ", ").append(in.value().toString());
-      ExprValue isNull = in.isNull();
-      if (!(isNull instanceof LiteralValue)) {
-        slots++;
-        params.append(", boolean n" + i); args.append(", " + isNull.toString());
-        isNull = JavaCode$.MODULE$.isNullVariable("n" + i);
-      }
-      vars.set(i, new ExprCode(EmptyBlock$.MODULE$, isNull, JavaCode$.MODULE$.variable("v" + i, type)));
-    }
-    if (slots > MAX_SLOTS && rules.size() > 1) {
-      int half = rules.size() / 2;
-      return group(ctx, rules.subList(0, half), input, columns, mask) + group(ctx, rules.subList(half, rules.size()), input, columns, mask);
-    }
-    boolean inline = slots > MAX_SLOTS;                                     // one rule over so many columns: no method can take them
-    String[] code = evaluate(ctx, e, bound, used, inline ? input : Check.seq(vars), columns);
-    if (inline) return code[0] + "\n" + mask + " |= " + code[1] + ";\n";
-    String f = ctx.freshName("sparkPdRules");
-    String method = ctx.addNewFunction(f, "private long " + f + "(" + params + ") throws java.io.IOException {\n" + code[0] + "\nreturn " + code[1] + ";\n}\n", false);
-    return mask + " |= " + method + "(" + args + ");\n";
-  }
-
-  /** {statements, value} of an expression over the given variables. */
-  private static String[] evaluate(CodegenContext ctx, Expression e, Expression bound, TreeSet used, @SEQ@ vars, @SEQ@ columns) {
-    @SEQ@ oldVars = ctx.currentVars();
-    String oldRow = ctx.INPUT_ROW();
-    ctx.currentVars_$eq(vars);
-    String before = "";
-    Expression toEvaluate = bound;
-    if (interpreted(bound)) {                                               // such as exists(items, x -> x > 0): evaluated by Spark on a row, so make one
-      List refs = new ArrayList(), attributes = new ArrayList();
-      for (Iterator it = used.iterator(); it.hasNext();) { Attribute a = (Attribute) columns.apply(((Integer) it.next()).intValue()); attributes.add(a); refs.add(bind(a, columns)); }
-      ExprCode row = GenerateUnsafeProjection$.MODULE$.createCode(ctx, Check.seq(refs), false);
-      String name = ctx.freshName("sparkPdRow");                            // Spark uses INPUT_ROW as a parameter's name too
-      before = row.code().toString() + "\nInternalRow " + name + " = " + row.value().toString() + ";";
-      ctx.currentVars_$eq(null);
-      ctx.INPUT_ROW_$eq(name);
-      toEvaluate = bind(e, Check.seq(attributes));
-    }
-    ExprCode value = toEvaluate.genCode(ctx);
-    ctx.currentVars_$eq(oldVars);
-    ctx.INPUT_ROW_$eq(oldRow);
-    return new String[] { before + "\n" + value.code().toString(), value.value().toString() };
   }
 
   /** Without whole-stage code generation (more than 100 columns, an interpreted rule, switched off): this operator alone, generated. */
@@ -231,4 +147,5 @@ public class CheckExec extends FilterExec {
 
 // @INCLUDE check_evaluations.java@
 // @INCLUDE check_planning.java@
+// @INCLUDE rule_code.java@
 // @INCLUDE side_output.java@

@@ -68,8 +68,8 @@ class SideOutput {
     List l = new ArrayList();
     for (int i = 0; i < values.size(); i++) {
       Expression value = (Expression) values.apply(i);                      // a column, or the constant that it was found to be
-      if (!value.deterministic() || CheckExec.interpreted(value)) return null;
-      l.add(CheckExec.bind(value, output));
+      if (!value.deterministic() || RuleCode.interpreted(value)) return null;
+      l.add(RuleCode.bind(value, output));
     }
     for (int w = 0; w < words; w++) l.add(new BoundReference(output.size() + w, DataTypes.LongType, false));
     return scala.collection.JavaConverters.asScalaBuffer(l).toList();
@@ -96,7 +96,7 @@ class SideOutput {
         args.append(", " + in.value() + (never ? "" : ", " + in.isNull()));
         body.append(never ? set : "if (!n" + i + ") " + set);
       }
-      if (slots > CheckExec.MAX_SLOTS - 4 || i == columns.size() - 1) {
+      if (slots > RuleCode.MAX_SLOTS - 4 || i == columns.size() - 1) {
         String f = ctx.freshName("sparkPdRow");
         b.append(ctx.addNewFunction(f, "private void " + f + "(Object[] values" + params + ") {\n" + body + "}\n", false) + "(" + values + args + ");\n");
         params.setLength(0); args.setLength(0); body.setLength(0); slots = 2;

@@ -118,7 +118,7 @@ def tally(df: DataFrame, plan: RowPlan) -> Counts:
 
 def deterministic(df: DataFrame, plan: RowPlan) -> bool:
     """Whether the rows and the rules give the same each time, as far as Spark tells: rand() and the like do not."""
-    frame: Any = df.select("*", *plan.masks())
+    frame: Any = df.select("*", *plan.bare_masks())
     if not is_connect(df.sparkSession):
         return bool(frame._jdf.queryExecution().analyzed().deterministic())
     # Connect's plan is not analysed: it has functions by name, and SQL as text. To name one is enough to be unknown.
