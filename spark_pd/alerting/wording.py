@@ -46,7 +46,8 @@ def named(results: Sequence[RuleResult]) -> str:
     def one(result: RuleResult) -> str:
         if result.failed_count is None:
             return result.name
-        return f"{result.name} ({plural(result.failed_count, 'row')}, {result.failed_percentage:g} %)"
+        errors = f"; not evaluable for {plural(result.evaluation_errors, 'row')}" if result.evaluation_errors else ""
+        return f"{result.name} ({plural(result.failed_count, 'row')}, {result.failed_percentage:g} %{errors})"
 
     more = len(results) - RULES_IN_SUMMARY
     return ", ".join(one(r) for r in results[:RULES_IN_SUMMARY]) + (f" and {more} more" if more > 0 else "")

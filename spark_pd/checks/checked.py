@@ -9,13 +9,13 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from spark_pd.checks import constants
+from spark_pd.checks import constant_rules
 from spark_pd.checks.aggregates_and_queries import NOTHING
-from spark_pd.checks.before_write import rule_results, settle
+from spark_pd.checks.before_write import judge_before_write, rule_results
 from spark_pd.checks.counting import Counter, CountingMethod
 from spark_pd.checks.counts import NEVER_WRITTEN, Counts, Reading, Unknown
 from spark_pd.checks.failing_rows import FailingRows, read_again
-from spark_pd.checks.observed_aggregates import ride
+from spark_pd.checks.observed_aggregates import observe_aggregates
 from spark_pd.checks.validation import plans
 from spark_pd.model import Counting, Rule, RuleResult
 from spark_pd.model.errors import UsageError
@@ -58,26 +58,26 @@ class Checked:
         if not _is_dataframe(df):
             raise UsageError(f"run.check takes a Spark DataFrame, not {type(df).__module__}.{type(df).__name__}")
         self._plan, whole = plans(df, rules)
-        constants.warn(df, rules)
+        constant_rules.warn(df, rules)
         self._df = df
         self._samples = samples
         self._kept: FailingRows | None = None
         self._sampled: Mapping[str, Any] = {}
         self._order = {rule.name: n for n, rule in enumerate(rules)}
         self.counting: Counting = method.counting
-        self._ride, before = (None, whole) if method.counting == "two_pass" else ride(df, self._plan, whole)
-        self._settled = settle(df, self._plan, before, NOTHING if self._ride is None else self._ride.whole)
+        self._observed, before = (None, whole) if method.counting == "two_pass" else observe_aggregates(df, self._plan, whole)
+        self._before = judge_before_write(df, self._plan, before, NOTHING if self._observed is None else self._observed.whole)
         self._reading: Reading = Unknown(NEVER_WRITTEN)
         self._counter: Counter | None = None
-        self.failed = self._settled.failed
-        if self._settled.counts is not None:
-            self._read(self._settled.counts)
+        self.failed = self._before.failed
+        if self._before.counts is not None:
+            self._read(self._before.counts)
         self.failed = self._in_order(self.failed)
         self.df = df
         if not self.failed:
-            source = df if self._ride is None else self._ride.source()
+            source = df if self._observed is None else self._observed.source()
             self._counter = method.count(source, self._plan, keep_failing=keep_failing)
-            self.df = self._counter.checked if self._ride is None else self._ride.target(self._counter.checked)
+            self.df = self._counter.checked if self._observed is None else self._observed.target(self._counter.checked)
 
     def found(self, *, written: bool) -> Found:
         """What is known of the counts now. Never raises: what cannot be read is unknown."""
@@ -116,11 +116,11 @@ class Checked:
             try:
                 self._kept = self._counter.failing()
             except Exception as error:
-                _log.debug("the rows that were set aside could not be had: %s", type(error).__name__)
+                _log.debug("the side output could not be read: %s", type(error).__name__)
         return self._kept or read_again(self._df, self._plan, counted)
 
     def _found(self, reading: Reading, *, stopped: bool) -> Found:
-        whole, doubt = (self._settled.whole, None) if stopped else self._whole(reading)
+        whole, doubt = (self._before.whole, None) if stopped else self._whole(reading)
         results = self._in_order((*rule_results(self._plan.rules, reading), *whole))
         if isinstance(reading, Unknown):
             return Found(rules=results, unknown=reading.reason)
@@ -137,11 +137,11 @@ class Checked:
 
     def _whole(self, reading: Reading) -> tuple[tuple[RuleResult, ...], str | None]:
         """The results of the rules over the whole data, given what was written, and why some are not known."""
-        whole, doubt = self._settled.believed(reading)
-        if self._ride is None:
+        whole, doubt = self._before.believed(reading)
+        if self._observed is None:
             return whole, doubt
-        rode, doubtful = self._ride.believed(reading)
-        return (*whole, *rode), doubt or doubtful
+        more, doubtful = self._observed.believed(reading)
+        return (*whole, *more), doubt or doubtful
 
     def _in_order(self, results: Sequence[RuleResult]) -> tuple[RuleResult, ...]:
         """In the order in which the rules were given, with their samples."""
@@ -154,7 +154,7 @@ class Checked:
 
     def close(self) -> None:
         """Free what the counting holds in the driver. The checked DataFrame stays usable."""
-        for each in (self._counter, self._ride):
+        for each in (self._counter, self._observed):
             try:
                 if each is not None:
                     each.close()

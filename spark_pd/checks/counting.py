@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import weakref
 from typing import Any, Protocol
@@ -12,7 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks.counts import Reading
 from spark_pd.checks.failing_rows import FailingRows
+from spark_pd.checks.observation import ObservationMethod
+from spark_pd.checks.operator import OperatorMethod
 from spark_pd.checks.row_plan import RowPlan
+from spark_pd.checks.two_pass import TwoPassMethod
 from spark_pd.model import Counting
 from spark_pd.model.errors import SettingsError
 from spark_pd.spark.session import is_connect
@@ -30,7 +32,7 @@ class Counter(Protocol):
         """The counts of what was written since. `written`: run.write has written what was checked, whatever else is known."""
 
     def failing(self) -> FailingRows | None:
-        """The failing rows of what was written, once `read` knows its counts; None where they were not set aside as they were counted."""
+        """The failing rows of what was written, once `read` knows its counts; None where the counting kept no side output."""
 
     def close(self) -> None:
         """Free what the counting holds. The checked DataFrame stays usable."""
@@ -44,20 +46,11 @@ class CountingMethod(Protocol):
         """Its name in RunStats."""
 
     def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> Counter:
-        """Start to count what becomes of `df`. Reads no data, but for two_pass. `keep_failing`: set failing rows aside, if it can."""
-
-
-def check_id() -> int:
-    """A random id of a check, as its marker in plans: no literal of a user's query is equal to it."""
-    return (1 << 60) | secrets.randbits(59)
+        """Start to count what becomes of `df`. Reads no data, but for two_pass. `keep_failing`: keep failing rows, if it can."""
 
 
 def counting_method(spark: SparkSession, setting: str) -> CountingMethod:
     """The way of counting for the session. `auto` takes the best that works here; a named one that does not work raises SettingsError."""
-    from spark_pd.checks.observation import ObservationMethod
-    from spark_pd.checks.operator import OperatorMethod
-    from spark_pd.checks.two_pass import TwoPassMethod
-
     candidates: dict[str, Any] = {"operator": OperatorMethod, "observation": ObservationMethod, "two_pass": TwoPassMethod}
     if setting != "auto":
         try:

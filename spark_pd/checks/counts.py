@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -15,12 +16,14 @@ class Counts:
     failed: int
     dropped: int
     rules: tuple[int, ...]
+    errors: tuple[int, ...] | None = field(default=None, compare=False)
+    """Of the rows that fail each rule, those for which it could not be evaluated; None where that is not known."""
 
     @classmethod
-    def of(cls, numbers: Sequence[int]) -> Counts:
+    def of(cls, numbers: Sequence[int], errors: Sequence[int] | None = None) -> Counts:
         """From one sequence: rows, failed, dropped, then the rules'."""
         rows, failed, dropped, *rules = numbers
-        return cls(rows, failed, dropped, tuple(rules))
+        return cls(rows, failed, dropped, tuple(rules), None if errors is None else tuple(errors))
 
     @classmethod
     def none(cls, rules: int) -> Counts:
@@ -34,7 +37,7 @@ class Unknown:
 
     reason: str
     written: bool = field(default=False, compare=False)
-    """Whether all of the checked data was written nevertheless: then the rows that fail are there to be told of."""
+    """Whether all of the checked data was written nevertheless: then the failing rows can be reported."""
 
 
 Reading: TypeAlias = Counts | Unknown
@@ -51,3 +54,8 @@ CHANGED = (
     "are not known; to check a table that is overwritten in place, write to another table or checkpoint it first"
 )
 STILL_RUNNING = "Spark had not reported all of the block's queries when it ended"
+
+
+def check_id() -> int:
+    """A random id of a check, as its marker in plans: no literal of a user's query is equal to it."""
+    return (1 << 60) | secrets.randbits(59)

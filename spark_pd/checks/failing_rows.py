@@ -34,8 +34,8 @@ class FailingRows:
     masks: tuple[str, ...]
     counted: int | None
     """How many the counting says there are; None where it does not know."""
-    set_aside: bool = False
-    """They were set aside as they were counted. Else the input is read again for them, and what it gives now may be other rows."""
+    from_side_output: bool = False
+    """They were kept as they were counted. Else the input is read again for them, and what it gives now may be other rows."""
 
     def for_table(self, run_id: str, at: datetime) -> DataFrame:
         """The error table's rows: the input's columns, the failed rules of each row, the run's id and its start.

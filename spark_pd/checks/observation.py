@@ -10,8 +10,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import NEVER_WRITTEN, NOT_ALL_READ, STILL_RUNNING, UNSTABLE, Counts, Reading, Unknown
+from spark_pd.checks.counts import NEVER_WRITTEN, NOT_ALL_READ, STILL_RUNNING, UNSTABLE, Counts, Reading, Unknown, check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.checks.write_evaluation import within, writes_of
 from spark_pd.model import Counting

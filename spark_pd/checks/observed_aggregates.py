@@ -1,8 +1,8 @@
-"""Aggregates that ride along: judged by metrics that Spark observes in the write itself, instead of by a pass before it.
+"""Aggregates that are observed with the write: judged by metrics of the write itself, instead of by a pass before it.
 
-Those with action `ignore` that Spark observes; what has to be settled before the write, or cannot be observed, is judged by the passes of
-settling.py beside it. An observation's doubts apply (before Spark 4.3 a sort or a retried stage observes rows twice), so it also counts its
-rows: where that is not the number that the write's own count says, the aggregates are judged by a pass after the write.
+These are aggregates with action `ignore` that Spark can observe. The passes of before_write.py judge the others. Before Spark 4.3 a sort or
+a retried stage makes an observation count rows twice, so each observation also counts its rows: where that is not the number that the
+write's own count says, a pass after the write judges the aggregates.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from pyspark.sql import types as T
 from spark_pd.checks.aggregates_and_queries import WholePlan, WholeRule, worst
 from spark_pd.checks.analysis import refused
 from spark_pd.checks.before_write import OTHER_ROWS, unknown
-from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import Counts, Reading
+from spark_pd.checks.counts import Counts, Reading, check_id
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.two_pass import deterministic
 from spark_pd.checks.write_evaluation import within, writes_of
@@ -34,23 +33,23 @@ TYPES = (*WHOLE_NUMBERS, *FRACTIONS, T.BooleanType, T.DecimalType, T.StringType,
 """What comes back from text as it was. Times depend on a time zone, and what has parts is no value that somebody compares with."""
 
 
-class Ride:
+class ObservedAggregates:
     """The aggregates of one check, in the write that is to come."""
 
     def __init__(self, df: DataFrame, rows: RowPlan, whole: WholePlan, listener: Executions) -> None:
         self.whole = whole
         self._df, self._rows = df, rows
         source, target = whole.placed(any(rows.drops()))
-        self._seats = [_Seat(df, placed) for placed in (source, target) if placed]
+        self._observations = [_Observation(df, placed) for placed in (source, target) if placed]
         self._listener = listener
         # Where no rule drops rows, source and target are one.
-        self._below = self._seats[0] if source else None
-        self._above = self._seats[-1] if target else None
+        self._below = self._observations[0] if source else None
+        self._above = self._observations[-1] if target else None
 
     def watch(self) -> None:
         """Keep what is observed from now on."""
-        for seat in self._seats:
-            self._listener.watch(seat.id)
+        for observation in self._observations:
+            self._listener.watch(observation.id)
 
     def source(self) -> DataFrame:
         """The frame to check, observed."""
@@ -64,27 +63,27 @@ class Ride:
         """The results, given what was written, and why they are not known. A pass over the input where the observation is in doubt."""
         if not isinstance(reading, Counts):
             return tuple(unknown(result) for result in self._results(None)), None
-        told = {seat.id: _told(self._listener.ledger(seat.id)) for seat in self._seats}
+        texts = {observation.id: _observed_texts(self._listener.ledger(observation.id)) for observation in self._observations}
         counts = {id(self._below): reading.rows, id(self._above): reading.rows - reading.dropped}
-        if all(seat.rows(told[seat.id]) == counts[id(seat)] for seat in self._seats):
-            return self._results(told), None
+        if all(observation.rows(texts[observation.id]) == counts[id(observation)] for observation in self._observations):
+            return self._results(texts), None
         if deterministic(self._df, self._rows):
             results, counted = self.whole.judge(self._df, self._rows)
             if counted == reading:
                 return results, None
         return tuple(unknown(result) for result in self._results(None)), OTHER_ROWS
 
-    def _results(self, told: dict[int, dict[str, str] | None] | None) -> tuple[RuleResult, ...]:
-        found = [result for seat in self._seats for result in seat.results(None if told is None else told[seat.id])]
+    def _results(self, texts: dict[int, dict[str, str] | None] | None) -> tuple[RuleResult, ...]:
+        found = [result for each in self._observations for result in each.results((texts or {}).get(each.id))]
         return tuple(worst([result for result in found if result.name == rule.name]) for rule in self.whole.rules)
 
     def close(self) -> None:
         """Forget what was watched."""
-        for seat in self._seats:
-            self._listener.unwatch(seat.id)
+        for observation in self._observations:
+            self._listener.unwatch(observation.id)
 
 
-class _Seat:
+class _Observation:
     """Aggregates that are observed at one place: on all rows, or on those that stay."""
 
     def __init__(self, df: DataFrame, placed: Sequence[tuple[WholeRule, Side]]) -> None:
@@ -106,36 +105,35 @@ class _Seat:
                     entries.append(f"'{name}', CAST({value} AS STRING)")
         # In hex: the listener's lines have separators of their own. The x says that it is no count.
         metric = F.expr(f"concat('x', hex(to_json(named_struct({', '.join(entries)}))))")
-        return df.observe(f"spark_pd_{self.id}", metric.alias("told"))
+        return df.observe(f"spark_pd_{self.id}", metric.alias("text"))
 
-    def rows(self, told: dict[str, str] | None) -> int | None:
+    def rows(self, texts: dict[str, str] | None) -> int | None:
         """How many rows were observed; None where nothing was."""
-        return None if told is None else int(told["n"])
+        return None if texts is None else int(texts["n"])
 
-    def results(self, told: dict[str, str] | None) -> list[RuleResult]:
+    def results(self, texts: dict[str, str] | None) -> list[RuleResult]:
         """A result for each aggregate. NULL is not in the texts."""
-        texts = told or {}
-        values = {name: _value(texts.get(name), kind) for name, kind in self._types.items()}
+        values = {name: _value((texts or {}).get(name), kind) for name, kind in self._types.items()}
         return [whole.result(values[f"r{n}"], values.get(f"v{n}", values[f"r{n}"]), side) for n, (whole, side) in enumerate(self._placed)]
 
 
-def ride(df: DataFrame, rows: RowPlan, whole: WholePlan) -> tuple[Ride | None, WholePlan]:
-    """The ride of the plan's aggregates, if there is one, and the rules that have to be judged by a pass."""
+def observe_aggregates(df: DataFrame, rows: RowPlan, whole: WholePlan) -> tuple[ObservedAggregates | None, WholePlan]:
+    """The plan's aggregates that are observed with the write, if there are some, and the rules that have to be judged by a pass."""
     if not whole.aggregates or _is_literal(df):
         return None, whole
-    riders = _riders(df, whole)
-    if not riders:
+    observed = _observable(df, whole)
+    if not observed:
         return None, whole
     try:
-        found = Ride(df, rows, WholePlan(riders, ()), executions(df.sparkSession))
+        found = ObservedAggregates(df, rows, WholePlan(observed, ()), executions(df.sparkSession))
         _ = found.target(found.source()).schema
     except Exception:
         return None, whole
     found.watch()
-    return found, WholePlan(tuple(each for each in whole.aggregates if each not in riders), whole.queries)
+    return found, WholePlan(tuple(each for each in whole.aggregates if each not in observed), whole.queries)
 
 
-def _riders(df: DataFrame, whole: WholePlan) -> tuple[WholeRule, ...]:
+def _observable(df: DataFrame, whole: WholePlan) -> tuple[WholeRule, ...]:
     """The aggregates that stop nothing, and that Spark observes: not those with DISTINCT or FILTER, or whose value is no plain one."""
     able = [each for each in whole.aggregates if each.rule.action_if_failed == "ignore"]
     able = [each for each, plain in zip(able, _plain(df, able), strict=True) if plain]
@@ -143,7 +141,7 @@ def _riders(df: DataFrame, whole: WholePlan) -> tuple[WholeRule, ...]:
     def why(some: Sequence[Rule]) -> Exception | None:
         """What else Spark has against observing them."""
         try:
-            _ = _Seat(df, [(each, "source") for each in able if each.rule in some]).observed(df).schema
+            _ = _Observation(df, [(each, "source") for each in able if each.rule in some]).observed(df).schema
         except Exception as error:
             return error
         return None
@@ -172,14 +170,14 @@ def _is_literal(df: Any) -> bool:
     return all(leaves.apply(i).getClass().getSimpleName() in ("LocalRelation", "OneRowRelation") for i in range(leaves.size()))
 
 
-def _told(ledger: Ledger) -> dict[str, str] | None:
+def _observed_texts(ledger: Ledger) -> dict[str, str] | None:
     """What the writes observed; None where that is nothing, or not the same for all."""
     writes = writes_of(ledger)
     texts = {
-        e.told
+        e.text
         for write in writes
         for e in ledger.executions
-        if e.told is not None and e.succeeded and within((e.id, e.root), write, ledger.ends)
+        if e.text is not None and e.succeeded and within((e.id, e.root), write, ledger.ends)
     }
     if len(texts) != 1 or not ledger.complete:
         return None

@@ -9,8 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks import write_evaluation as bound
-from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import Counts, Reading
+from spark_pd.checks.counts import Counts, Reading, check_id
 from spark_pd.checks.failing_rows import FailingRows
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.write_evaluation import Evaluation
@@ -21,7 +20,7 @@ from spark_pd.spark.session import is_connect
 
 _log = logging.getLogger("spark_pd.checks")
 _lock = threading.Lock()
-_aside_lock = threading.Lock()
+_side_output_lock = threading.Lock()
 
 
 class OperatorMethod:
@@ -36,27 +35,28 @@ class OperatorMethod:
         self._executions = executions(spark)
         self._check_class = java.load_class(spark, "spark_pd.checks", "operator.java", "spark_pd.Check")
         self._strategy_class = java.load_class(spark, "spark_pd.checks", "operator.java", "spark_pd.CheckStrategy")
-        self._aside: bool | None = None
+        self._side_output: bool | None = None
         self._prove()
 
     def count(self, df: DataFrame, plan: RowPlan, *, keep_failing: bool = False) -> OperatorCounter:
         """Start to count what becomes of `df`. Reads no data."""
         self._plan_in(df.sparkSession)
-        return OperatorCounter(df, plan, self._check_class, self._executions, set_aside=keep_failing and self._sets_aside())
+        return OperatorCounter(df, plan, self._check_class, self._executions, side_output=keep_failing and self._has_side_output())
 
-    def _sets_aside(self) -> bool:
-        """Whether failing rows can be set aside here, tried once when it is first asked for."""
-        with _aside_lock:
-            if self._aside is None:
+    def _has_side_output(self) -> bool:
+        """Whether failing rows can be kept here. Tried once, when it is first asked for."""
+        with _side_output_lock:
+            if self._side_output is None:
                 try:
-                    self._prove(set_aside=True)
-                    self._aside = True
+                    self._prove(side_output=True)
+                    self._side_output = True
                 except Exception as error:
-                    self._aside = False
+                    self._side_output = False
                     _log.warning(
-                        "failing rows cannot be set aside in this session (%s): the input is read again for them", type(error).__name__
+                        "failing rows cannot be kept while they are counted in this session (%s): the input is read again for them",
+                        type(error).__name__,
                     )
-            return self._aside
+            return self._side_output
 
     def _plan_in(self, spark: SparkSession) -> None:
         """Have the session plan checks by our strategy. The user's own strategies stay, behind it."""
@@ -73,7 +73,7 @@ class OperatorMethod:
                 strategies.add(current.apply(i))
             getattr(experimental, "extraStrategies_$eq")(jvm.scala.collection.JavaConverters.asScalaBuffer(strategies).toSeq())
 
-    def _prove(self, *, set_aside: bool = False) -> None:
+    def _prove(self, *, side_output: bool = False) -> None:
         """Count six known rows by a real write that keeps nothing; anything but the right counts raises RuntimeError."""
         rules = (
             Rule(name="small", expectation="id < 4", action_if_failed="drop"),
@@ -81,7 +81,7 @@ class OperatorMethod:
         )
         self._plan_in(self._spark)
         six = self._spark.range(0, 6, 1, 2).toDF("id")
-        counter = OperatorCounter(six, RowPlan(rules), self._check_class, self._executions, set_aside=set_aside)
+        counter = OperatorCounter(six, RowPlan(rules), self._check_class, self._executions, side_output=side_output)
         try:
             counter.checked.write.format("noop").mode("overwrite").save()
             found = counter.read(written=True)
@@ -91,14 +91,14 @@ class OperatorMethod:
             counter.close()
         if found != Counts(6, 4, 2, (2, 3)):
             raise RuntimeError(f"the proof on six rows gave {found}")
-        if set_aside and ids != [1, 3, 4, 5]:
-            raise RuntimeError(f"the proof on six rows set {ids} aside")
+        if side_output and ids != [1, 3, 4, 5]:
+            raise RuntimeError(f"the proof on six rows kept {ids}")
 
 
 class OperatorCounter:
     """One check counted by the operator."""
 
-    def __init__(self, df: DataFrame, plan: RowPlan, check_class: Any, listener: Executions, *, set_aside: bool) -> None:
+    def __init__(self, df: DataFrame, plan: RowPlan, check_class: Any, listener: Executions, *, side_output: bool) -> None:
         spark = df.sparkSession
         context: Any = spark.sparkContext
         self._id = check_id()
@@ -107,7 +107,7 @@ class OperatorCounter:
         self._executions = listener
         listener.watch(self._id)
         self._java = java.construct(
-            spark, check_class, self._id, len(plan.rules), _longs(spark, plan.drops()), set_aside, context._jsc.sc()
+            spark, check_class, self._id, len(plan.rules), _longs(spark, plan.drops()), side_output, context._jsc.sc()
         )
         masks = plan.masks()
         columns = context._gateway.new_array(context._jvm.org.apache.spark.sql.Column, len(masks))
@@ -130,7 +130,7 @@ class OperatorCounter:
         return found
 
     def failing(self) -> FailingRows | None:
-        """The failing rows of what was written, as they were set aside; None where they were too many, or not asked for."""
+        """The failing rows of what was written, as they were kept; None where they were too many, or not asked for."""
         if self._evaluation is None:
             return None
         context: Any = self._input.sparkSession.sparkContext
@@ -138,11 +138,11 @@ class OperatorCounter:
         names = context._gateway.new_array(context._jvm.java.lang.String, len(masks))
         for place, name in enumerate(masks):
             names[place] = name
-        rows = self._java.aside(self._evaluation.node, self._input._jdf, names)
+        rows = self._java.failingRows(self._evaluation.node, self._input._jdf, names)
         if rows is None:
             return None
         frame = DataFrame(rows, self._input.sparkSession)
-        return FailingRows(frame=frame, plan=self._plan, masks=masks, counted=self._evaluation.counts.failed, set_aside=True)
+        return FailingRows(frame=frame, plan=self._plan, masks=masks, counted=self._evaluation.counts.failed, from_side_output=True)
 
     def _input_is_empty(self) -> bool:
         plan = self._input._jdf.queryExecution().optimizedPlan()

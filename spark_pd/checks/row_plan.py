@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -31,15 +31,32 @@ class RowPlan:
         return tuple(sum(1 << bit for bit, rule in enumerate(word) if rule.action_if_failed == "drop") for word in self.words)
 
     def masks(self) -> tuple[Column, ...]:
-        """For each word a long whose bits are the failed rules of a row. The line break ends a comment that a rule may end with."""
+        """For each word a long whose bits are the failed rules of a row: those that give false or NULL, or raise an error."""
+        return self._masks(_tried)
+
+    def bare_masks(self) -> tuple[Column, ...]:
+        """The same for looking at only: they raise the errors of the rules, and are deterministic where the rules are."""
+        return self._masks(lambda expectation: f"({expectation}\n)")
+
+    def _masks(self, holds: Callable[[str], str]) -> tuple[Column, ...]:
         return tuple(
-            F.expr(" | ".join(f"if(({rule.expectation}\n), 0L, {1 << bit}L)" for bit, rule in enumerate(word)) or "0L")
+            F.expr(" | ".join(f"if({holds(rule.expectation)}, 0L, {1 << bit}L)" for bit, rule in enumerate(word)) or "0L")
             for word in self.words
         )
 
     def of_action(self, action: str) -> RowPlan:
         """Only the rules of that action."""
         return RowPlan(tuple(rule for rule in self.rules if rule.action_if_failed == action))
+
+
+def _tried(expectation: str) -> str:
+    """SQL that is NULL where the expectation raises an error, as a cast under ANSI may. The line break ends a comment in it.
+
+    try_multiply of an interval is the function of 3.5 to 4.3, classic and Connect, that catches the errors of its arguments (Spark's
+    TryEval). The condition that always holds keeps the optimizer from computing what two rules share, or a constant, outside of it.
+    """
+    guarded = f"if(spark_partition_id() >= 0, ({expectation}\n), NULL)"
+    return f"try_multiply(if({guarded}, INTERVAL '1' MONTH, INTERVAL '0' MONTH), 2) > INTERVAL '0' MONTH"
 
 
 def mask_columns(df: DataFrame, plan: RowPlan, names: Sequence[str]) -> DataFrame:

@@ -1,4 +1,4 @@
-// Failing rows, set aside while they are counted: the second part of operator.java, compiled with it.
+// The side output: failing rows that tasks keep while they count. Part of operator.java, compiled with it.
 //
 // A task keeps its failing rows as Spark's own binary rows, the masks of the failed rules behind the columns, up to a share of the room that the
 // driver has for all. What is over is given up: then there is a second read. The rows travel with the record of the task, so that what tells
@@ -8,31 +8,31 @@
 class Records extends CollectionAccumulator {
   static final int LINE = 0, ROWS = 1, WHOLE = 2;                           // `whole`: all failing rows of the partition are in `rows`; null: it has none
   private final long room;
-  private long held = 0L;
-  private final LinkedList holding = new LinkedList();
+  private long bytesKept = 0L;
+  private final LinkedList withRows = new LinkedList();
 
   Records(long room) { this.room = room; }
   /** What travels to executors: Spark's own class. */
   public CollectionAccumulator copyAndReset() { return new CollectionAccumulator(); }
-  public synchronized void reset() { super.reset(); if (holding != null) holding.clear(); held = 0L; }
+  public synchronized void reset() { super.reset(); if (withRows != null) withRows.clear(); bytesKept = 0L; }
   public synchronized void merge(AccumulatorV2 other) {
     List added = (List) ((CollectionAccumulator) other).value();
     super.merge(other);
     for (int i = 0; i < added.size(); i++) {
       Object[] record = (Object[]) added.get(i);
       if (record[ROWS] == null) continue;
-      held += ((byte[]) record[ROWS]).length;
-      holding.add(record);
+      bytesKept += ((byte[]) record[ROWS]).length;
+      withRows.add(record);
     }
-    while (held > room && !holding.isEmpty()) {
-      Object[] oldest = (Object[]) holding.removeFirst();
-      held -= ((byte[]) oldest[ROWS]).length;
+    while (bytesKept > room && !withRows.isEmpty()) {
+      Object[] oldest = (Object[]) withRows.removeFirst();
+      bytesKept -= ((byte[]) oldest[ROWS]).length;
       oldest[ROWS] = null; oldest[WHOLE] = Boolean.FALSE;
     }
   }
 }
 
-class Aside {
+class SideOutput {
   private static final long MOST = 128L << 20;                              // bytes for all rows of a check in the driver
   private static final long SLICE = 8L << 20;                               // bytes of one partition of what becomes of them
   private static final int HEAD = 8;                                        // bytes of a row's length, in front of it
@@ -58,7 +58,7 @@ class Aside {
     return new If(never, Check.literal(1L), Check.literal(0L));
   }
 
-  /** What is set aside of a row, by its place in the child's output: the pinned columns, then the masks. Null where they cannot be had. */
+  /** What is kept of a row, by its place in the child's output: the pinned columns, then the masks. Null where they cannot be had. */
   static @SEQ@ columns(Expression condition, @SEQ@ output, int words) {
     Expression x = (Expression) ((StaticInvoke) ((EqualTo) condition).left()).arguments().apply(0);
     if (!(x instanceof BitwiseOr) || !(((BitwiseOr) x).right() instanceof If)) return null;
@@ -68,17 +68,17 @@ class Aside {
     List l = new ArrayList();
     for (int i = 0; i < values.size(); i++) {
       Expression value = (Expression) values.apply(i);                      // a column, or the constant that it was found to be
-      if (!value.deterministic() || CheckExec.interpreted(value)) return null;
-      l.add(CheckExec.bind(value, output));
+      if (!value.deterministic() || RuleCode.interpreted(value)) return null;
+      l.add(RuleCode.bind(value, output));
     }
     for (int w = 0; w < words; w++) l.add(new BoundReference(output.size() + w, DataTypes.LongType, false));
     return scala.collection.JavaConverters.asScalaBuffer(l).toList();
   }
 
-  /** Code that sets a failing row aside. Without a row there is one made of its columns, in methods of their own, as for the rules. */
+  /** Code that keeps a failing row. Without a row there is one made of its columns, in methods of their own, as for the rules. */
   static String code(CodegenContext ctx, @SEQ@ input, @SEQ@ columns, AttributeSet need, String tally, String row, String words) {
     String masks = "new Object[] { " + words.replaceAll("(\\w+)", "Long.valueOf($1)") + " }";
-    if (row != null) return "if (" + tally + ".open) " + tally + ".aside((InternalRow) " + row + ", " + masks + ");\n";
+    if (row != null) return "if (" + tally + ".open) " + tally + ".keep((InternalRow) " + row + ", " + masks + ");\n";
     String values = ctx.freshName("sparkPdValues");
     StringBuilder b = new StringBuilder("if (" + tally + ".open) {\nObject[] " + values + " = new Object[" + columns.size() + "];\n");
     StringBuilder params = new StringBuilder(), args = new StringBuilder(), body = new StringBuilder();
@@ -96,20 +96,20 @@ class Aside {
         args.append(", " + in.value() + (never ? "" : ", " + in.isNull()));
         body.append(never ? set : "if (!n" + i + ") " + set);
       }
-      if (slots > CheckExec.MAX_SLOTS - 4 || i == columns.size() - 1) {
+      if (slots > RuleCode.MAX_SLOTS - 4 || i == columns.size() - 1) {
         String f = ctx.freshName("sparkPdRow");
         b.append(ctx.addNewFunction(f, "private void " + f + "(Object[] values" + params + ") {\n" + body + "}\n", false) + "(" + values + args + ");\n");
         params.setLength(0); args.setLength(0); body.setLength(0); slots = 2;
       }
     }
-    return b + tally + ".aside(new org.apache.spark.sql.catalyst.expressions.GenericInternalRow(" + values + "), " + masks + ");\n}\n";
+    return b + tally + ".keep(new org.apache.spark.sql.catalyst.expressions.GenericInternalRow(" + values + "), " + masks + ");\n}\n";
   }
 
   /** Members of a task's counters, as text of the generated code. Nothing of this may fail a task: what goes wrong gives the rows up. */
   static final String TEXT =
       "  private final @SEQ@ columns;\n  private final long room;\n  public boolean open = true;\n"
     + "  private org.apache.spark.sql.catalyst.expressions.UnsafeProjection projection;\n  private long most;\n  private byte[] block = null;\n  private int size = 0;\n"
-    + "  public void aside(InternalRow row, Object[] masks) {\n"
+    + "  public void keep(InternalRow row, Object[] masks) {\n"
     + "    try {\n"
     + "      if (projection == null) {\n"
     + "        projection = org.apache.spark.sql.catalyst.expressions.UnsafeProjection.create(columns);\n"

@@ -15,14 +15,12 @@ from typing import Any, Protocol
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_pd.checks.counting import check_id
-from spark_pd.checks.counts import CHANGED, NEVER_WRITTEN, UNSTABLE, Counts, Reading, Unknown
+from spark_pd.checks.counts import CHANGED, NEVER_WRITTEN, UNSTABLE, Counts, Reading, Unknown, check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.checks.write_evaluation import writes_of
 from spark_pd.model import Counting
-from spark_pd.spark.connect import ConnectWrites
+from spark_pd.spark.connect import ConnectWrites, fields
 from spark_pd.spark.executions import Executions, executions
-from spark_pd.spark.messages import fields
 from spark_pd.spark.session import is_connect
 
 _log = logging.getLogger("spark_pd.checks")
@@ -120,7 +118,7 @@ def tally(df: DataFrame, plan: RowPlan) -> Counts:
 
 def deterministic(df: DataFrame, plan: RowPlan) -> bool:
     """Whether the rows and the rules give the same each time, as far as Spark tells: rand() and the like do not."""
-    frame: Any = df.select("*", *plan.masks())
+    frame: Any = df.select("*", *plan.bare_masks())
     if not is_connect(df.sparkSession):
         return bool(frame._jdf.queryExecution().analyzed().deterministic())
     # Connect's plan is not analysed: it has functions by name, and SQL as text. To name one is enough to be unknown.

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_pd.checks import constants
+from spark_pd.checks import constant_rules
 from spark_pd.checks.aggregates_and_queries import WholePlan, whole_plan
 from spark_pd.checks.analysis import first_line
 from spark_pd.checks.row_plan import RowPlan, row_plan
@@ -42,7 +42,7 @@ def findings(df: DataFrame, rules: Sequence[Rule]) -> tuple[tuple[str, ...], lis
         plans(df, rules)
     except RulesError as error:
         return error.mistakes, []
-    return (), constants.notes(df, rules)
+    return (), constant_rules.notes(df, rules)
 
 
 @contextmanager

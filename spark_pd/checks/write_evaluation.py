@@ -25,13 +25,13 @@ class Evaluation:
 
 
 def parse(lines: Iterable[str]) -> tuple[Evaluation, ...]:
-    """Evaluations from operator.java's lines: node|execution,root|complete|varies|rows,failed,dropped,rule..."""
+    """Evaluations from operator.java's lines: node|execution,root|complete|varies|rows,failed,dropped,rule...|error..."""
 
     def evaluation(line: str) -> Evaluation:
         """The evaluation that one line tells of."""
-        node, execution, complete, varies, numbers = line.split("|")
+        node, execution, complete, varies, numbers, errors = line.split("|")
         id_, _, root = execution.partition(",")
-        counts = Counts.of([int(n) for n in numbers.split(",")])
+        counts = Counts.of([int(n) for n in numbers.split(",")], [int(n) for n in errors.split(",")] if errors else None)
         return Evaluation((int(id_), int(root)) if execution else None, complete == "true", varies == "true", counts, int(node))
 
     return tuple(evaluation(line) for line in lines)

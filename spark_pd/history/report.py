@@ -60,24 +60,24 @@ def _usual(history: History, value: Callable[[PastRun], float | None], limit: fl
     }
 
 
-def lines(told: Mapping[str, Any], least: int) -> list[str]:
+def lines(facts: Mapping[str, Any], least: int) -> list[str]:
     """What `summary` gave, to be read."""
     out = [f"{'started (UTC)':20}  {'status':9}  {'exact':5}  {'rows':>13}  {'errors %':>8}  {'dropped %':>9}  fired"]
-    for run in told["runs"]:
+    for run in facts["runs"]:
         count, errors, dropped = run["input_count"], run["error_percentage"], run["error_drop_percentage"]
         out.append(
             f"{run['started_at'][:19].replace('T', ' '):20}  {run['status']:9}  {'yes' if run['exact'] else 'no':5}  "
             f"{'-' if count is None else f'{count:,}':>13}  {_shown(errors):>8}  {_shown(dropped):>9}  {', '.join(run['firing']) or '-'}"
         )
     out.append("")
-    if told["first_bad_run"]:
-        bad = told["bad_runs_in_a_row"]
-        out.append(f"Bad since the run {told['first_bad_run']}: {bad} bad run{'' if bad == 1 else 's'} in a row.")
-    changes = told["changes_between_good_and_bad"]
+    if facts["first_bad_run"]:
+        bad = facts["bad_runs_in_a_row"]
+        out.append(f"Bad since the run {facts['first_bad_run']}: {bad} bad run{'' if bad == 1 else 's'} in a row.")
+    changes = facts["changes_between_good_and_bad"]
     out.append(f"Changes between good and bad in the last {changes['of_runs']} runs: {changes['count']}.")
-    usual = {name: found for name, found in told["usual"].items() if found is not None}
+    usual = {name: found for name, found in facts["usual"].items() if found is not None}
     if not usual:
-        out.append(f"What is usual is not known yet: {told['exact_runs']} exact runs, and it takes {least} (spark.pd.history.min_runs).")
+        out.append(f"What is usual is not known yet: {facts['exact_runs']} exact runs, and it takes {least} (spark.pd.history.min_runs).")
     for name, found in usual.items():
         change = found["change_from_run_to_run"]
         out.append(

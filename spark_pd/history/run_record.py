@@ -21,7 +21,7 @@ from spark_pd.secrets.redaction import describe
 from spark_pd.spark.background import Call
 from spark_pd.spark.tables import STATE_SUFFIX, Table, TableColumn, beside
 
-logger = logging.getLogger("spark_pd.record")
+logger = logging.getLogger("spark_pd.history")
 
 READ_SECONDS = 20.0
 """That a run's end waits for the history, which is read while the run does its work."""

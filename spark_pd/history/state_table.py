@@ -1,6 +1,7 @@
 """The state in a table beside the stats table: what runs on all machines remember of a subject's incidents. Append-only.
 
-Each run appends a row when it begins, before it can page anybody, and one when its alerts were told. It reads its subject's newest rows.
+Each run reads the newest rows of its subject. It appends a row when it begins, before it can page anybody, and one when its alerts were
+reported.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spark_pd.delivery.state.state_codec import decode, encode
-from spark_pd.history.incident_standing import Entry, Standing, standing, told_after, told_fields, told_of
+from spark_pd.history.incident_standing import Entry, Standing, progress_after, progress_fields, progress_of, standing
 from spark_pd.model import Delivery
 from spark_pd.model.incident_state import IncidentState, StateStore
 from spark_pd.spark.background import Call
@@ -60,7 +61,7 @@ class StateTable:
                 "event": entry.event,
                 "at": entry.at,
                 "memories": encode(entry.memories).decode("ascii").strip() if ended else None,
-                "told": json.dumps({key: told_fields(told) for key, told in entry.told.items()}) if ended else None,
+                "told": json.dumps({key: progress_fields(progress) for key, progress in entry.progress.items()}) if ended else None,
                 "month": _month(entry.at),
             }
         )
@@ -158,15 +159,15 @@ class RunState:
             return
         now = _now()
         stood = {key: self._stood.get(key, Standing()) for key in self._saved}
-        told = {key: each.told for key, each in stood.items()}
+        progress = {key: each.progress for key, each in stood.items()}
         for delivery in deliveries:
             key = delivery.alert.dedup_key
-            if key in told and delivery.status != "suppressed":  # what policy kept was never handed over
-                told[key] = told_after(told[key], stood[key], state=delivery.alert.state, status=delivery.status, now=now)
+            if key in progress and delivery.status != "suppressed":  # what policy kept was never handed over
+                progress[key] = progress_after(progress[key], stood[key], state=delivery.alert.state, status=delivery.status, now=now)
         if self._local is not None:
             with self._local.hold(tuple(self._saved)) as held:
                 held.save(self._saved.values())
-        entry = Entry(run_id=self._run_id, event="ended", at=now, memories=MappingProxyType(self._saved), told=told)
+        entry = Entry(run_id=self._run_id, event="ended", at=now, memories=MappingProxyType(self._saved), progress=progress)
         try:
             Call(lambda: self._table.append(self._subject, entry), name="state").result(APPEND_SECONDS)
         except Exception as error:
@@ -253,8 +254,8 @@ def _entry(row: Mapping[str, Any], place: str) -> Entry:
     if row["event"] == "ended" and row["place"] == place:
         try:
             memories = decode(row["memories"].encode("ascii"))
-            told = {key: told_of(fields) for key, fields in json.loads(row["told"]).items()}
-            return Entry(run_id=row["run_id"], event="ended", at=at, memories=memories, told=told)
+            progress = {key: progress_of(fields) for key, fields in json.loads(row["told"]).items()}
+            return Entry(run_id=row["run_id"], event="ended", at=at, memories=memories, progress=progress)
         except (ValueError, TypeError, KeyError, AttributeError):
             logger.debug("a row of the state is not to be read: %s", row["run_id"])
     return Entry(run_id=row["run_id"], event="began", at=at)

@@ -1,4 +1,4 @@
-"""What is known of a run once its verdict is told, to its row of the stats table. Pure."""
+"""What is known of a run once it has its verdict, to its row of the stats table. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PERCENTAGES = ("error_percentage", "output_percentage", "success_percentage", "e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A run that has its verdict, and whose alerts were told."""
+    """A run that has its verdict, and whose alerts were reported."""
 
     facts: RunFacts
     table_name: str

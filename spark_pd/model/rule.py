@@ -60,6 +60,8 @@ class RuleResult:
     status: RuleStatus
     failed_count: int | None
     failed_percentage: float | None
+    evaluation_errors: int | None = None
+    """Of the rows that failed a row rule, those for which it could not be evaluated. None where the way of counting cannot tell."""
     observed: object = None
     """The value that an aggregate or a query gave; None for row rules."""
     judged_on: Side | None = None
@@ -75,6 +77,7 @@ class RuleResult:
         *,
         failed_count: int | None = None,
         failed_percentage: float | None = None,
+        evaluation_errors: int | None = None,
         observed: object = None,
         judged_on: Side | None = None,
     ) -> RuleResult:
@@ -87,6 +90,7 @@ class RuleResult:
             status=status,
             failed_count=failed_count,
             failed_percentage=failed_percentage,
+            evaluation_errors=evaluation_errors,
             observed=observed,
             judged_on=judged_on,
         )

@@ -271,7 +271,7 @@ class Run:
             _log.warning("%s: run.check was given a stream that nobody watches: call monitor.watch(query) with its query", self.table)
         self._ended_at = _now()
         failure = self._described(error, status)
-        self.lifecycle, without = self._lifecycle.told()
+        self.lifecycle, without = self._lifecycle.found()
         facts = replace(self._facts(status, end.unknown, failure, end.failed), lifecycle=self.lifecycle, no_lifecycle=without)
         self._decide_and_notify(facts)
         if error is not None and any(alert.trigger == "failure" and alert.state == "firing" for alert in self.alerts):

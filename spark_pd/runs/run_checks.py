@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from spark_pd.checks.error_table.location import Place, beside
-from spark_pd.checks.error_table.name_conflicts import clashes, same
+from spark_pd.checks.error_table.location import Place, beside, clashes, same
 from spark_pd.checks.error_table.result import ErrorTable
 from spark_pd.model import Rule
 from spark_pd.model.errors import UsageError

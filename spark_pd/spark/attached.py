@@ -33,9 +33,9 @@ class Attached(Generic[Kind]):
     def release(self) -> None:
         """Remove the listener, where there is one."""
         with self._lock:
-            held, self._of = self._of, None
-        if held is not None:
+            former, self._of = self._of, None
+        if former is not None:
             try:
-                self._remove(held[1])
+                self._remove(former[1])
             except Exception as error:
                 _log.debug("the listener's context is gone already: %s", type(error).__name__)

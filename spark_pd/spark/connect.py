@@ -6,10 +6,8 @@ A check is known in a command's plan by a literal, its own random number. A comm
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from spark_pd.spark.messages import fields
 
 WRITES = ("write_operation", "write_operation_v2", "merge_into_table_command")
 
@@ -55,3 +53,16 @@ class ConnectWrites:
                 for check in self._written:
                     self._written[check] = self._written[check] or check in literals
         return result
+
+
+def fields(message: Any, name: str) -> Iterator[Any]:
+    """The values of every scalar field of that name in one of Connect's protocol messages, at any depth."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            if field.name == name:
+                yield value
+        elif hasattr(value, "ListFields"):
+            yield from fields(value, name)
+        else:  # a list of messages, or a map with messages or scalars for values
+            items = value.values() if hasattr(value, "values") else value
+            yield from (found for item in items if hasattr(item, "ListFields") for found in fields(item, name))

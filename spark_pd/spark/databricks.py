@@ -56,8 +56,8 @@ def databricks_facts(spark: Any, environ: Mapping[str, str] = os.environ) -> dic
     context, tags = _repl_context(), _notebook_tags(spark)
     found = {"runtime": runtime or None}
     for name, places in _FACTS.items():
-        told = [(context, places.context), (properties, places.properties), (tags, places.tags)]
-        found[name] = next((value for ask, keys in told for key in keys if (value := ask(key)) is not None), None)
+        sources = [(context, places.context), (properties, places.properties), (tags, places.tags)]
+        found[name] = next((value for ask, keys in sources for key in keys if (value := ask(key)) is not None), None)
     return {name: value for name, value in found.items() if value is not None}
 
 

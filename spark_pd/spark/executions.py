@@ -25,7 +25,7 @@ class Execution:
     """The check stands behind a cache or checkpoint that it reads; else its filter stands in the plan."""
     observed: tuple[int, ...] | None
     """The metrics observed under the check's name, where nothing in the plan may have stopped reading early."""
-    told: str | None = None
+    text: str | None = None
     """The one text observed under that name instead, as hex digits."""
 
 
@@ -40,7 +40,7 @@ class Ledger:
 
 def _execution(line: str) -> Execution:
     id_, root, end, succeeded, write, carried, observed = line.split("|")
-    text = observed.startswith("x")  # checks/observed_aggregates.py
+    is_text = observed.startswith("x")  # checks/observed_aggregates.py
     return Execution(
         id=int(id_),
         root=int(root),
@@ -48,8 +48,8 @@ def _execution(line: str) -> Execution:
         succeeded=succeeded == "true",
         write=write == "true",
         carried=carried == "true",
-        observed=tuple(int(n) for n in observed.split(",")) if observed and not text else None,
-        told=observed[1:] if text else None,
+        observed=tuple(int(n) for n in observed.split(",")) if observed and not is_text else None,
+        text=observed[1:] if is_text else None,
     )
 
 

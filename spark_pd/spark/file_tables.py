@@ -20,7 +20,7 @@ _VERSION = "mapreduce.fileoutputcommitter.algorithm.version"
 _SHARED = {_VERSION: "2", "mapreduce.fileoutputcommitter.cleanup.skipped": "true"}
 COMMIT = {**_SHARED, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
 """Each task moves its own file into place. For a catalog's table, which holds it for all of its writers, and for writes of one file."""
-HELD = "OPTIONS (" + ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items()) + ")"
+SHARED_COMMIT = "OPTIONS (" + ", ".join(f"'{name}' '{value}'" for name, value in COMMIT.items()) + ")"
 """The same where a catalog's table is made."""
 
 LOSES_ROWS = "%s is a table of files, which may lose rows where several runs write it at once; where they do: %s"
@@ -37,13 +37,13 @@ def described(spark: Any, table: str) -> dict[str, str]:
     return {row[0]: str(row[1]) for row in spark.sql(f"DESCRIBE TABLE EXTENDED {table}").collect()}
 
 
-def loses_rows(told: Mapping[str, str]) -> bool:
+def loses_rows(description: Mapping[str, str]) -> bool:
     """Whether writers at once may lose rows of a catalog's table, by what is `described` of it.
 
     An insert commits as the table itself says, or by default: its own options reach no committer (tried on Spark 3.5.9 and 4.2.0).
     """
-    held = told.get("Storage Properties", "")
-    return told.get("Provider", "").casefold() in FILES and not all(f"{name}={value}" in held for name, value in _SHARED.items())
+    options = description.get("Storage Properties", "")
+    return description.get("Provider", "").casefold() in FILES and not all(f"{name}={value}" in options for name, value in _SHARED.items())
 
 
 def refuse_view(spark: Any, name: str) -> None:
@@ -54,5 +54,5 @@ def refuse_view(spark: Any, name: str) -> None:
 
 def mended_by(table: str) -> str:
     """The statement after which a table holds how it is to be committed."""
-    held = ", ".join(f"'{name}'='{value}'" for name, value in COMMIT.items())
-    return f"ALTER TABLE {table} SET SERDEPROPERTIES ({held})"
+    options = ", ".join(f"'{name}'='{value}'" for name, value in COMMIT.items())
+    return f"ALTER TABLE {table} SET SERDEPROPERTIES ({options})"

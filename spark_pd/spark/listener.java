@@ -81,7 +81,7 @@ public class Listener extends SparkListener {
   /** Puts this thread's property back. */
   public void restore(String before) { context.setLocalProperty(RUN, before); }
 
-  /** Forgets a run. What its threads still do is told to nobody. */
+  /** Forgets a run. What its threads still do is reported to nobody. */
   public void forget(String run) {
     synchronized (this) {
       Facts facts = (Facts) runs.remove(run);

@@ -48,13 +48,13 @@ class Listener:
         self._java.restore(before)
 
     def forget(self, run_id: str) -> None:
-        """The run is over: what is left of it is told to nobody."""
+        """The run is over: what is left of it is reported to nobody."""
         self._java.forget(run_id)
 
     def snapshot(self, run_id: str) -> str | None:
         """All that is known of a run, as JSON; None where it is not open. Waits for events that are under way, at most DRAIN_MILLIS."""
-        told: str | None = self._java.snapshot(run_id, DRAIN_MILLIS)
-        return told
+        snapshot: str | None = self._java.snapshot(run_id, DRAIN_MILLIS)
+        return snapshot
 
     def remove(self) -> None:
         """Take the listener off its context, as soon as no run is open. A forked child's copy is not the listener."""
@@ -75,7 +75,7 @@ def _hear(listener: Any, heard: Callable[[str], None]) -> None:
             try:
                 heard(event)
             except Exception as error:
-                _log.warning("an event of Spark's could not be told: %s", type(error).__name__)
+                _log.warning("an event of Spark could not be reported: %s", type(error).__name__)
 
 
 def listener_of(spark: Any, heard: Callable[[str], None]) -> Listener:
@@ -84,7 +84,9 @@ def listener_of(spark: Any, heard: Callable[[str], None]) -> Listener:
         raise Unavailable("Spark Connect does not let its client listen to the JVM")
     context = spark.sparkContext
     if not isinstance(context._gateway, ClientServer):
-        raise Unavailable("PYSPARK_PIN_THREAD=false gives a Python thread no thread of the JVM, so a job cannot be told to be a run's")
+        raise Unavailable(
+            "PYSPARK_PIN_THREAD=false gives a Python thread no thread of the JVM, so it cannot be known which run a job belongs to"
+        )
 
     def attach() -> Listener | str:
         """The listener, or why there is none."""

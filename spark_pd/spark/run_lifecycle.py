@@ -86,10 +86,10 @@ class RunLifecycle:
             self._before = self.listening.listener.begin(self.run_id)
             self._thread = threading.get_ident()
         except Exception as error:
-            self._why_not = f"the Spark listener could not be told that the run begins: {type(error).__name__}"
+            self._why_not = f"the Spark listener did not take the begin of the run: {type(error).__name__}"
             _log.warning("%s", self._why_not)
 
-    def told(self) -> tuple[Lifecycle | None, str]:
+    def found(self) -> tuple[Lifecycle | None, str]:
         """All that Spark did for the run so far; else None, and why."""
         if self.listening.listener is None or self._thread is None:
             return None, self._why_not
@@ -110,19 +110,19 @@ class RunLifecycle:
                 listener.restore(self._before)
 
 
-def lifecycle_of(told: Mapping[str, Any]) -> Lifecycle:
+def lifecycle_of(snapshot: Mapping[str, Any]) -> Lifecycle:
     """What listener.java tells of a run, as a value."""
     return Lifecycle(
-        activity=Activity(**told["activity"]),
-        events=tuple(event_of(event) for event in told["events"]),
-        unattributed=tuple(event_of(event) for event in told["unattributed"]),
-        incomplete="; ".join(told["incomplete"]) or None,
+        activity=Activity(**snapshot["activity"]),
+        events=tuple(event_of(event) for event in snapshot["events"]),
+        unattributed=tuple(event_of(event) for event in snapshot["unattributed"]),
+        incomplete="; ".join(snapshot["incomplete"]) or None,
     )
 
 
-def event_of(told: Mapping[str, Any]) -> LifecycleEvent:
+def event_of(snapshot: Mapping[str, Any]) -> LifecycleEvent:
     """One rare event that listener.java tells of, as a value."""
-    return LifecycleEvent(**{**told, "at": datetime.fromtimestamp(told["at"] / 1000, timezone.utc)})
+    return LifecycleEvent(**{**snapshot, "at": datetime.fromtimestamp(snapshot["at"] / 1000, timezone.utc)})
 
 
 def _heard(text: str) -> None:

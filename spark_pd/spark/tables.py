@@ -17,7 +17,7 @@ from typing import Any
 
 from spark_pd.model.errors import UsageError
 from spark_pd.spark.column_fitting import declared, fitted, quoted
-from spark_pd.spark.file_tables import COMMIT, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, refuse_view
+from spark_pd.spark.file_tables import COMMIT, LOSES_ROWS, SHARED_COMMIT, TYPED, described, loses_rows, mended_by, refuse_view
 
 logger = logging.getLogger("spark_pd.spark")
 
@@ -153,7 +153,7 @@ class Table:
         columns = ", ".join(f"{quoted(f.name)} {declared(f.dataType)} COMMENT '{documented[f.name]}'" for f in frame.schema.fields)
         using = "" if self._format() is None else f" USING {self._format()}"
         parts = "" if self._partition_by is None else f" PARTITIONED BY ({quoted(self._partition_by)})"
-        self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} {HELD}{parts}")
+        self._spark.sql(f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}){using} {SHARED_COMMIT}{parts}")
         self._existing = None
         return self._found()
 
@@ -192,11 +192,11 @@ class Table:
 
     def _described(self, fields: tuple[Any, ...]) -> _Existing:
         """A table with these columns, with what its catalog tells of it."""
-        told = described(self._spark, self.name)
-        format = told.get("Provider")
+        description = described(self._spark, self.name)
+        format = description.get("Provider")
         if format is None:
             refuse_view(self._spark, self.name)
-        return _Existing(fields, None if format is None else format.casefold(), loses_rows(told))
+        return _Existing(fields, None if format is None else format.casefold(), loses_rows(description))
 
     def _format(self) -> str | None:
         """The format of a new table. None: Spark's own choice, where it does not tell (serverless)."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import spark_pd
-from spark_pd.checks import constants
+from spark_pd.checks import constant_rules
 from spark_pd.checks.analysis import refused
 from spark_pd.model import Rule
 
@@ -91,7 +91,7 @@ def test_rules_that_say_the_same_of_every_row_are_told_by_what_spark_s_optimizer
     spark.conf.set("spark.sql.ansi.enabled", ansi)
     try:
         df = spark.sql(f"SELECT id, nullif(id, 3) AS maybe, named_struct('a', nullif(id, 3)) AS deep, {NEVER_READ} FROM range(5)")
-        never, always = constants.constants(df, [Rule(name=text, expectation=text) for text, _ in CASES])
+        never, always = constant_rules.constants(df, [Rule(name=text, expectation=text) for text, _ in CASES])
     finally:
         spark.conf.set("spark.sql.ansi.enabled", before)
     found = {rule.name: "never" for rule in never} | {rule.name: "always" for rule in always}

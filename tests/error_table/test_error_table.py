@@ -57,7 +57,7 @@ def monitor(request: pytest.FixtureRequest, install: Any) -> spark_pd.Monitor:
 
 @pytest.fixture(params=("operator", "two_pass"))
 def either(request: pytest.FixtureRequest, install: Any) -> spark_pd.Monitor:
-    """A monitor that sets rows aside, and one that reads the input again."""
+    """A monitor that keeps failing rows, and one that reads the input again."""
     made: spark_pd.Monitor = install(request.param)
     return made
 
@@ -72,7 +72,7 @@ def outcome(run: spark_pd.Run) -> tuple[bool, int | None, bool]:
     return run.error_table.written, run.error_table.rows, run.error_table.exact
 
 
-def set_aside(run: spark_pd.Run, rows: int) -> bool:
+def kept_rows(run: spark_pd.Run, rows: int) -> bool:
     """Whether so many rows were written, none of which was read again."""
     return run.error_table is not None and outcome(run) == (True, rows, True) and not run.error_table.read_again
 
@@ -207,7 +207,7 @@ def test_a_decorated_function_that_is_stopped_has_its_error_table_in_its_format(
     assert not spark.catalog.tableExists("et_daily")
 
 
-# ---- rows that were set aside --------------------------------------------------------------------------------------------------
+# ---- rows that were kept as they were counted ------------------------------------------------------------------------------------
 
 
 def test_an_input_that_is_not_deterministic_has_the_very_rows_that_were_dropped(spark, install):
@@ -215,7 +215,7 @@ def test_an_input_that_is_not_deterministic_has_the_very_rows_that_were_dropped(
     frame = numbers(spark, 3000).withColumn("x", chance())
     with monitor.run("et_orders", rules=[{"rule": "low", "expectation": "x < 0.9", "action_if_failed": "drop"}]) as run:
         run.check(frame).write.saveAsTable("et_orders")
-    assert set_aside(run, run.stats.dropped_count)
+    assert kept_rows(run, run.stats.dropped_count)
     assert sorted(ids(spark, "et_orders") + ids(spark, "et_orders_error")) == list(range(3000))
     assert spark.table("et_orders_error").filter("x < 0.9").count() == 0
 
@@ -268,7 +268,7 @@ def reads(spark: Any, folder: Path) -> tuple[Any, Callable[[], int]]:
 
 @pytest.mark.versions
 @pytest.mark.parametrize(("counting", "times"), [("operator", 1), ("observation", 2)])
-def test_the_input_is_read_once_where_rows_are_set_aside(spark, install, tmp_path, counting, times):
+def test_the_input_is_read_once_where_rows_are_kept(spark, install, tmp_path, counting, times):
     monitor = install(counting)
     frame, calls = reads(spark, tmp_path)
     with monitor.run("et_orders", rules=RULES) as run:
@@ -298,7 +298,7 @@ def test_more_failing_rows_than_there_is_room_for_are_read_again(spark, install,
     assert spark.table("et_orders_error").count() == 9000
 
 
-def test_many_tasks_that_all_set_rows_aside_never_make_spark_end_the_job(spark, install, little_room):
+def test_many_tasks_that_all_keep_rows_never_make_spark_end_the_job(spark, install, little_room):
     monitor = install()
     rules = [{"rule": "none", "expectation": "id < 0"}]
     with monitor.run("et_orders", rules=rules) as run:
@@ -313,7 +313,7 @@ def test_looks_before_the_write_do_not_add_rows(spark, install):
         checked = run.check(numbers(spark))
         checked.count(), checked.take(1), checked.orderBy("id").collect()
         checked.write.saveAsTable("et_orders")
-    assert set_aside(run, len(BAD))
+    assert kept_rows(run, len(BAD))
     assert ids(spark, "et_orders_error") == BAD
 
 
@@ -338,7 +338,7 @@ def test_whatever_is_made_of_the_checked_rows_all_columns_of_the_failing_ones_ar
     with monitor.run("et_orders", rules=RULES) as run:
         run.check(spark.read.parquet(str(tmp_path / "source"))).transform(USES[use]).write.parquet(str(tmp_path / "out"))
     assert run.stats.exact
-    assert set_aside(run, len(BAD))
+    assert kept_rows(run, len(BAD))
     assert sorted((r.id, r.n, r.same, r.s.x, r.s.y) for r in spark.table("et_orders_error").collect()) == [
         (n, n, "always", n, -n) for n in BAD
     ]
@@ -379,7 +379,7 @@ def test_every_type_and_name_comes_through_as_it_was(spark, install, source, tmp
         frame = frame.limit(30)
     with monitor.run("et_orders", rules=RULES) as run:
         run.check(frame).write.parquet(str(tmp_path / "out"))
-    assert set_aside(run, len(BAD))
+    assert kept_rows(run, len(BAD))
     kept = spark.table("et_orders_error")
     assert kept.dtypes[:-3] == frame.dtypes
     bad = frame.filter(f"id IN ({', '.join(map(str, BAD))})")
@@ -404,7 +404,7 @@ def test_two_hundred_columns_and_seventy_rules_in_generated_code_or_beside_it(sp
     finally:
         spark.conf.unset("spark.sql.codegen.maxFields")
     assert run.stats.error_count == 1
-    assert set_aside(run, 1)
+    assert kept_rows(run, 1)
     (row,) = spark.table("et_orders_error").collect()
     assert (row.id, row.c199, [each.rule for each in row.meta_row_dq_results]) == (4, 203, ["last"])
 
@@ -519,12 +519,12 @@ def test_the_generated_text_is_the_same_from_run_to_run_so_that_spark_compiles_i
             checked = run.check(numbers(spark))
             texts.add(checked._jdf.queryExecution().executedPlan().doCodeGen()._2().body())
             checked.write.mode("overwrite").saveAsTable("et_orders")
-        assert set_aside(run, len(BAD))
+        assert kept_rows(run, len(BAD))
     assert len(texts) == 1
-    assert ".aside(" in texts.pop()
+    assert ".keep(" in texts.pop()
 
 
-def test_closing_frees_what_was_set_aside_and_the_checked_rows_stay_usable(spark, install):
+def test_closing_frees_what_was_kept_and_the_checked_rows_stay_usable(spark, install):
     monitor = install()
     with monitor.run("et_orders", rules=RULES) as run:
         checked = run.check(numbers(spark))

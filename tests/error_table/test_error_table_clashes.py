@@ -7,7 +7,7 @@ import logging
 import pytest
 
 import spark_pd
-from spark_pd.checks.error_table.name_conflicts import same
+from spark_pd.checks.error_table.location import same
 from tests.road.shared import RULES, write
 
 

@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spark_pd.alerting.policy import PagingPolicy, judge
-from spark_pd.history.incident_standing import Entry, Told, standing, told_after, told_fields, told_of
+from spark_pd.history.incident_standing import AlertProgress, Entry, progress_after, progress_fields, progress_of, standing
 from spark_pd.model.incident_state import IncidentState
 from tests.policy.shared import SUBJECT, T0, verdict
 
 KEY = SUBJECT.dedup_key("failure")
-NOTHING = Told()
+NOTHING = AlertProgress()
 TTL = timedelta(days=7)
 """An alert's in the outbox."""
 
@@ -25,9 +25,9 @@ def hours(count: float) -> datetime:
     return T0 + timedelta(hours=count)
 
 
-def ended(run_id: str, at: float, told: Told = NOTHING, **fields: Any) -> Entry:
+def ended(run_id: str, at: float, progress: AlertProgress = NOTHING, **fields: Any) -> Entry:
     memory = IncidentState(dedup_key=KEY, **{"outcome": "good", "run_started_at": hours(at), **fields})
-    return Entry(run_id=run_id, event="ended", at=hours(at), memories={KEY: memory}, told={KEY: told})
+    return Entry(run_id=run_id, event="ended", at=hours(at), memories={KEY: memory}, progress={KEY: progress})
 
 
 def began(run_id: str, at: float) -> Entry:
@@ -38,7 +38,7 @@ def doubt(*entries: Entry, at: float = 10) -> str | None:
     return standing(entries, KEY, but="me", now=hours(at)).doubt
 
 
-CLOSED = Told(closed_at=hours(1))
+CLOSED = AlertProgress(closed_at=hours(1))
 
 
 def test_nothing_is_open_where_the_last_resolve_was_accepted_and_all_runs_wrote_down_their_end():
@@ -53,10 +53,10 @@ def test_nothing_is_open_where_the_last_resolve_was_accepted_and_all_runs_wrote_
         ((ended("a", 1, CLOSED), began("b", 2)), 10, "the run b began and has not written down its end"),
         ((ended("a", 1, CLOSED), began("b", 2)), 167, "the run b began and has not written down its end"),
         ((ended("a", 1, CLOSED),), 170, "the last resolve was accepted long ago"),
-        ((ended("a", 1, Told(closed_at=hours(200))),), 10, "the last resolve was accepted long ago"),
+        ((ended("a", 1, AlertProgress(closed_at=hours(200))),), 10, "the last resolve was accepted long ago"),
         ((ended("a", 1, replace(CLOSED, waits_until=hours(11))),), 10, "an alert may wait in another outbox"),
         (
-            (ended("b", 0.5, Told(waits_until=hours(50)), outcome="firing"), ended("a", 1, CLOSED)),
+            (ended("b", 0.5, AlertProgress(waits_until=hours(50)), outcome="firing"), ended("a", 1, CLOSED)),
             10,
             "an alert may wait in another outbox",
         ),
@@ -72,7 +72,7 @@ def test_what_the_last_resolve_closed_is_no_doubt():
 
 
 def test_a_dead_run_is_forgotten_once_nobody_can_tell_of_it_any_more():
-    entries = (began("b", 0), ended("a", 1, Told(closed_at=hours(24 * 15))))
+    entries = (began("b", 0), ended("a", 1, AlertProgress(closed_at=hours(24 * 15))))
     assert doubt(*entries, at=24 * 15 - 1) is not None
     assert doubt(*entries, at=24 * 15 + 1) is None
 
@@ -86,11 +86,11 @@ def test_the_newest_run_s_memory_stands_whoever_wrote_last():
 
 
 def test_what_is_told_comes_back_from_json():
-    for told in (Told(), Told(closed_at=hours(1), cleared=("a", "b"), waits_until=hours(2))):
-        assert told_of(told_fields(told)) == told
+    for progress in (AlertProgress(), AlertProgress(closed_at=hours(1), cleared=("a", "b"), waits_until=hours(2))):
+        assert progress_of(progress_fields(progress)) == progress
     for wrong in ({}, {"closed_at": "2026-01-01T00:00:00", "cleared": [], "waits_until": None}, {"closed_at": 3, "cleared": []}):
         with pytest.raises((ValueError, TypeError, KeyError)):
-            told_of(wrong)
+            progress_of(wrong)
 
 
 # ---- played through --------------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Playing:
     started: datetime
     stage: str = "open"
     memory: IncidentState | None = None
-    told: Told = NOTHING
+    progress: AlertProgress = NOTHING
 
 
 @dataclass
@@ -129,10 +129,10 @@ class World:
         ruling = judge(
             verdict("firing" if bad else "good", minutes), stood.memory, PagingPolicy(), now=self.now, durable=stood.doubt is None
         )
-        run.stage, run.told, run.memory = "judged", stood.told, ruling.kept
+        run.stage, run.progress, run.memory = "judged", stood.progress, ruling.kept
         if ruling.send:
             state = "firing" if bad else "resolved"
-            run.told = told_after(stood.told, stood, state=state, status=status, now=self.now)  # type: ignore[arg-type]
+            run.progress = progress_after(stood.progress, stood, state=state, status=status, now=self.now)  # type: ignore[arg-type]
             if status == "sent":
                 self.open = bad
             elif status == "queued":
@@ -148,7 +148,7 @@ class World:
     def end(self, run: Playing) -> None:
         run.stage = "over"
         memories = {} if run.memory is None else {KEY: run.memory}
-        self.entries.append(Entry(run_id=run.run_id, event="ended", at=self.now, memories=memories, told={KEY: run.told}))
+        self.entries.append(Entry(run_id=run.run_id, event="ended", at=self.now, memories=memories, progress={KEY: run.progress}))
 
     def replay(self) -> None:
         for at, state in self.outboxes:

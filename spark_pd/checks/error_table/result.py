@@ -18,6 +18,6 @@ class ErrorTable:
     exact: bool
     """Whether it now has just the rows that failed among those that the run counted."""
     read_again: bool = False
-    """Whether the input was read once more for them; else they were set aside as they were counted."""
+    """Whether the input was read once more for them; else they were kept as they were counted."""
     reason: str | None = None
     """Why nothing was written, or why `exact` is False. None where rows were written and are exact."""

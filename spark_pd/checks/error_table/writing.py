@@ -1,4 +1,4 @@
-"""Failing rows to the error table, whatever its format. Nothing here raises into the job: what went wrong is told."""
+"""Failing rows to the error table, whatever its format. Nothing here raises into the job: what went wrong is reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spark_pd.checks.error_table.location import Place
 from spark_pd.checks.error_table.result import ErrorTable
 from spark_pd.checks.failing_rows import RUN_ID, FailingRows
 from spark_pd.spark.column_fitting import declared, quoted, with_nulls
-from spark_pd.spark.file_tables import FILES, HELD, LOSES_ROWS, TYPED, described, loses_rows, mended_by, own_commit, refuse_view
+from spark_pd.spark.file_tables import FILES, LOSES_ROWS, SHARED_COMMIT, TYPED, described, loses_rows, mended_by, own_commit, refuse_view
 
 _log = logging.getLogger("spark_pd.error_table")
 
@@ -33,7 +33,7 @@ class OtherColumns(Exception):
 def write_error_table(
     rows: FailingRows | Unknown | None, place: Place, target: Place, *, run_id: str, at: datetime, describe: Callable[[Exception], str]
 ) -> ErrorTable:
-    """Append the rows to the error table, and tell what became of it. Never raises.
+    """Append the rows to the error table, and return what became of it. Never raises.
 
     `rows`: None where no row failed, Unknown where it is not known which ones. `target` is the table that the run is about.
     """
@@ -44,22 +44,22 @@ def write_error_table(
         return ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=rows.reason)
     try:
         if rows.counted is None and not rows.frame.take(1):  # nobody has counted that there are any
-            return _told(ErrorTable(name=place.name, written=False, rows=0, exact=False, read_again=True, reason=_doubt(0, rows)))
+            return _logged(ErrorTable(name=place.name, written=False, rows=0, exact=False, read_again=True, reason=_doubt(0, rows)))
         appended = _Appending(rows, place, target, run_id, at)
         appended.append()
     except Exception as error:
         _log.debug("the error table %s could not be written", place.name, exc_info=True)
         why = str(error) if isinstance(error, OtherColumns) else describe(error)
-        return _told(ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=f"it could not be written: {why}"))
-    if rows.set_aside:
-        return _told(ErrorTable(name=place.name, written=True, rows=rows.counted, exact=True))
+        return _logged(ErrorTable(name=place.name, written=False, rows=None, exact=False, reason=f"it could not be written: {why}"))
+    if rows.from_side_output:
+        return _logged(ErrorTable(name=place.name, written=True, rows=rows.counted, exact=True))
     try:
         found = appended.found()
     except Exception as error:
         why = f"its rows could not be counted: {describe(error)}"
-        return _told(ErrorTable(name=place.name, written=True, rows=None, exact=False, read_again=True, reason=why))
+        return _logged(ErrorTable(name=place.name, written=True, rows=None, exact=False, read_again=True, reason=why))
     exact = found == rows.counted
-    return _told(ErrorTable(name=place.name, written=found > 0, rows=found, exact=exact, read_again=True, reason=_doubt(found, rows)))
+    return _logged(ErrorTable(name=place.name, written=found > 0, rows=found, exact=exact, read_again=True, reason=_doubt(found, rows)))
 
 
 def _doubt(found: int, rows: FailingRows) -> str | None:
@@ -73,7 +73,7 @@ def _doubt(found: int, rows: FailingRows) -> str | None:
     )
 
 
-def _told(outcome: ErrorTable) -> ErrorTable:
+def _logged(outcome: ErrorTable) -> ErrorTable:
     if outcome.exact:
         _log.info("error table %s: %s rows", outcome.name, outcome.rows)
     else:
@@ -137,7 +137,7 @@ class _Appending:
         name = self._place.name
         if not there:
             columns = ", ".join(f"{quoted(field.name)} {declared(field.dataType)}" for field in self._frame.schema.fields)
-            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} {HELD}")
+            self._spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING {self._format} {SHARED_COMMIT}")
         elif loses_rows(described(self._spark, name)):
             _warn_of_other_writers(name)
         frame = self._fitted()

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from spark_pd.checks import constants
-from spark_pd.checks.counting import check_id
+from spark_pd.checks import constant_rules
+from spark_pd.checks.counts import check_id
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics, row_plan
 from spark_pd.model import Rule, names
 from spark_pd.model.errors import UsageError
@@ -52,7 +52,7 @@ def check_stream(df: Any, rules: Sequence[Rule], run: RunPlan) -> StreamCheck:
     """
     _refuse(run.table, [rule for rule in rules if rule.is_active])
     plan = row_plan(df, rules)
-    constants.warn(df, rules)
+    constant_rules.warn(df, rules)
     name = f"spark_pd_stream_{check_id():x}"
     masks = [f"__{name}_{word}" for word in range(len(plan.words))]
     first, partition = f"__{name}_first", f"__{name}_partition"

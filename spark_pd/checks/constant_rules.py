@@ -18,7 +18,7 @@ from spark_pd.model import Rule, names
 from spark_pd.spark.session import is_connect
 
 _log = logging.getLogger("spark_pd.checks")
-MOST = 1_000  # checks that are remembered, so that a job that runs often is told once
+MOST = 1_000  # checks that are remembered, so that a job that runs often is warned once
 
 
 def constants(df: DataFrame, rules: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
@@ -70,7 +70,7 @@ def _named(rules: Sequence[Rule]) -> str:
     return f"{'rule' if len(rules) == 1 else 'rules'} {names([*shown, *([f'{len(rules) - 5} more'] if len(rules) > 5 else [])])}"
 
 
-class _Told:
+class _ChecksSeen:
     """Which checks were looked at in this process."""
 
     def __init__(self) -> None:
@@ -88,15 +88,15 @@ class _Told:
             return True
 
 
-_told = _Told()
+_checks_seen = _ChecksSeen()
 
 
 def warn(df: DataFrame, rules: Sequence[Rule]) -> None:
     """Log what says the same of every row, once for these rules over these columns. Never raises."""
     try:
-        if is_connect(df.sparkSession) or not _told.first(hash((df.schema.json(), *((r.name, r.expectation) for r in rules)))):
+        if is_connect(df.sparkSession) or not _checks_seen.first(hash((df.schema.json(), *((r.name, r.expectation) for r in rules)))):
             return
         for note in notes(df, rules):
             _log.warning("%s", note)
     except Exception as error:
-        _log.debug("it could not be told which rules are constant: %s", type(error).__name__)
+        _log.debug("the constant rules could not be found: %s", type(error).__name__)
