@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spark_pd.alerting.policy.routes import Explanation, Routed, Router
 from spark_pd.model import Address, Secret, SecretContext, SecretReference, Severity, Subject
 from spark_pd.model.errors import SecretError
-from spark_pd.model.routing import ChannelSettings
+from spark_pd.model.routing import ChannelSettings, Route
 from spark_pd.pagerduty import SERVICE_SCHEME, Directory, Network, PagerDutyChannel, ServiceKeys, endpoint, reference_to, rest_url
 from spark_pd.secrets import parse_reference, resolve
 from spark_pd.settings import Settings, user_config
@@ -186,6 +187,8 @@ def router_of(settings: Settings) -> Router | None:
     directions = settings.directions
     if not directions.channels:
         return None
+    own = [Route(match={"trigger": (each.name,)}, channels=each.channels) for each in settings.own_triggers if each.channels]
+    directions = replace(directions, routes=(*own, *directions.routes))
     default = (CHANNEL_NAME,) if settings.integration_key is not None else tuple(directions.channels)
     return Router(directions, default=default, environment=settings.environment)
 

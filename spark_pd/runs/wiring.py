@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spark_pd.alerting.attempts import failure_severity
 from spark_pd.alerting.facts import TriggerSettings
+from spark_pd.alerting.own_triggers import ProcessOccurrences, own_trigger, recent
 from spark_pd.alerting.policy import PagingPolicy
 from spark_pd.alerting.policy.mute import Mutes
 from spark_pd.alerting.policy.mutes_file import MutesFile
 from spark_pd.alerting.policy.routes import Routed
+from spark_pd.alerting.trigger import Trigger
 from spark_pd.delivery.dispatch import ChannelDispatchers, Dispatcher, Limits
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox, open_outbox
 from spark_pd.delivery.outbox.dead_letters import died_since
+from spark_pd.delivery.outbox.shared_json import Shared
 from spark_pd.delivery.state import FileStateStore, place_of
 from spark_pd.model import ANNOUNCEMENTS, Address, Channel, Subject
 from spark_pd.model.recurring_window import parse_windows
@@ -146,7 +149,49 @@ def triggers_of(settings: Settings) -> TriggerSettings:
         changes=ANNOUNCEMENTS if settings.lifecycle_as == "change" else frozenset(),
         limit=settings.limit,
         exceptions=settings.exceptions,
+        custom_triggers=own_triggers_of(settings),
     )
+
+
+def own_triggers_of(settings: Settings) -> tuple[Trigger, ...]:
+    """Triggers of one's own. How often they held is counted beside the outbox, for all processes that share it."""
+    if not settings.own_triggers:
+        return ()
+    router, outbox = router_of(settings), outbox_of(settings)
+    occurrences = ProcessOccurrences() if outbox is None else SharedOccurrences(Shared(outbox.folder / "occurrences.json"))
+
+    def owner_of(table: str) -> str | None:
+        """The table's owner, where the settings know one."""
+        owner = None if router is None else router.owner_of(table)
+        return None if owner is None else owner.name
+
+    return tuple(own_trigger(each, occurrences, owner_of) for each in settings.own_triggers)
+
+
+class SharedOccurrences:
+    """Counts how often an expression held, in a file that the processes of an outbox share."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def add(self, group: str, run_id: str, at: datetime, within: float) -> int:
+        """As Occurrences.add."""
+        with self._shared.changing() as found:
+            held = self._held(found, group)
+            held[run_id] = at.timestamp()
+            return recent(held, at, within)
+
+    def count(self, group: str, at: datetime, within: float) -> int:
+        """As Occurrences.count."""
+        with self._shared.changing() as found:
+            return recent(self._held(found, group), at, within)
+
+    @staticmethod
+    def _held(found: dict[str, Any], group: str) -> dict[str, float]:
+        held = found.setdefault(group, {})
+        if not isinstance(held, dict) or not all(isinstance(when, float) for when in held.values()):
+            held = found[group] = {}
+        return held
 
 
 def records_of(spark: Any, settings: Settings, place: Callable[[], str], outbox: Outbox | None) -> Records | None:

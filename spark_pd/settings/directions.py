@@ -14,7 +14,7 @@ from spark_pd.model.routing import MATCH_FIELDS, ChannelSettings, Directions, Ow
 from spark_pd.settings.fields import Kind, Url, shown
 from spark_pd.settings.integration_key import key_or_reference
 
-SECTIONS = ("channels", "routes", "owners", "tables")
+SECTIONS = ("channels", "routes", "owners", "tables", "triggers")
 PREFIX = "spark.pd.channel."
 DEFAULT_CHANNEL = "pagerduty"
 _CHANNEL = ("integration_key", "service", "region", "url", "environment", "severity", "template")

@@ -16,11 +16,13 @@ from spark_pd.model.errors import SettingsError
 from spark_pd.secrets.urls import is_loopback
 from spark_pd.settings import user_config
 from spark_pd.settings.definitions import SETTINGS
-from spark_pd.settings.directions import DirectionsReader, channel_fields
+from spark_pd.settings.directions import DEFAULT_CHANNEL, DirectionsReader, channel_fields
 from spark_pd.settings.fields import shown
 from spark_pd.settings.integration_key import REFERENCES, key_or_reference
 from spark_pd.settings.names import DOTTED
 from spark_pd.settings.other_secrets import is_telling, proxy_or_reference, token_or_reference
+from spark_pd.settings.own_triggers import SECTION as TRIGGERS_SECTION
+from spark_pd.settings.own_triggers import read_triggers
 from spark_pd.settings.setting import Setting
 from spark_pd.settings.sources import SPARK, VARIABLES, Given, Source, read_config, read_environment, read_file, read_spark_conf
 from spark_pd.settings.values import Settings
@@ -138,6 +140,8 @@ class _Reading:
         self.mistakes += reader.mistakes
         self.has_channels = bool(found.channels)
         self.values["directions"] = found
+        known = (*found.channels, *(() if self.values.get("integration_key") is None else (DEFAULT_CHANNEL,)))
+        self.values["own_triggers"] = read_triggers(sections.get(TRIGGERS_SECTION), label, known, self.mistakes)
         if reader.plain_keys:
             self.warnings.append(
                 f"the integration keys of {names(reader.plain_keys)} stand in {label} themselves; better give references ({REFERENCES})"

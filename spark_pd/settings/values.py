@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from spark_pd.model import Counting, Secret, SecretReference, Severity
+from spark_pd.model.own_trigger import OwnTrigger
 from spark_pd.model.routing import Directions
 from spark_pd.settings.definitions import DEFAULTS, SETTINGS
 
@@ -107,6 +108,8 @@ class Settings:
     config_file: str | None = DEFAULTS["config_file"]
     directions: Directions = field(default_factory=Directions, hash=False)
     """Channels of one's own, routes, owners and tables."""
+    own_triggers: tuple[OwnTrigger, ...] = ()
+    """Triggers of one's own."""
     sources: Mapping[str, str] = field(default_factory=_none, repr=False, compare=False)
     """Where each setting that is no default came from, by its name."""
 
