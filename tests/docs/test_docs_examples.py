@@ -15,6 +15,7 @@ import spark_pd
 from spark_pd.cli import main
 from spark_pd.rules.loading import load_rules
 from spark_pd.runs.schedules.schedules_file import schedules_of
+from spark_pd.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,3 +114,11 @@ def test_the_schedules_of_shell_examples_are_schedules():
     texts = [command[2] for command in shell_examples() if command[1] == "watch" and not command[2].startswith("--")]
     assert texts
     assert schedules_of(texts, None)
+
+
+def test_the_yaml_examples_of_channels_and_triggers_are_settings(tmp_path):
+    examples = [block for page in PAGES for block in blocks(page, "yaml") if "channels" in (yaml.safe_load(block) or {})]
+    assert len(examples) >= 2
+    for block in examples:
+        (tmp_path / "settings.yaml").write_text(block)
+        assert load_settings(None, environ={}, config_file=tmp_path / "settings.yaml").directions.channels
