@@ -98,5 +98,7 @@ class RunFacts:
     """Why there are no stats, where there are none."""
     judged_elsewhere: bool = False
     """Whether the stats are missing because what it wrote is judged elsewhere: by the batches of a stream, the runs of an application."""
+    owner: str | None = None
+    """Who owns the table, where the run's rules say so (a data contract)."""
     query: QueryFacts | None = None
     """The streaming query, where the facts are of one. `stats` are then those of its last batches."""

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from marshmallow import fields as mf
 
 from spark_pd.model import PRIORITIES, Rule, names, normalized_table
 from spark_pd.model.errors import RulesError, UsageError
+from spark_pd.rules.data_contract import is_contract, read_contract
 from spark_pd.rules.placeholders import expectation, filled
 
 _log = logging.getLogger("spark_pd.rules")
@@ -228,6 +230,8 @@ def _file_rows(path: Path) -> Sequence[Any]:
             content = yaml.safe_load(text)
     except Exception as error:
         raise RulesError([f"the rules file {path} is not valid {path.suffix[1:].upper()}: {error}"]) from error
+    if is_contract(content):
+        return _contract_rows(content, path)
     if isinstance(content, Mapping) and set(content) == {"rules"}:
         content = content["rules"]
     if not isinstance(content, list):
@@ -235,6 +239,36 @@ def _file_rows(path: Path) -> Sequence[Any]:
             [f"the rules file {path} does not contain a list of rules; expected a list, or a mapping with the one key 'rules'"]
         )
     return content
+
+
+def _contract_rows(content: Mapping[str, Any], path: Path) -> Sequence[Any]:
+    """The rules of a data contract; what it has beside them that cannot be checked here is one warning."""
+    try:
+        contract = read_contract(content)
+    except ValueError as error:
+        raise RulesError([f"the data contract {path}: {error}"]) from error
+    if contract.left_out:
+        _log.warning("%s: this cannot be expressed as rules and is not checked: %s", path, ", ".join(contract.left_out))
+    return contract.rules
+
+
+def owner_in(source: Any) -> str | None:
+    """The owner that a data contract names; None for every other source of rules, and where it cannot be read."""
+    if not (isinstance(source, (str, Path)) and str(source).lower().endswith((".yaml", ".yml"))):
+        return None
+    try:
+        path = Path(source).expanduser()
+        return _owner_in(path, path.stat().st_mtime_ns)
+    except Exception:  # the rules' own loading says what is wrong with it
+        return None
+
+
+@lru_cache(maxsize=64)
+def _owner_in(path: Path, changed: int) -> str | None:
+    import yaml
+
+    content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    return read_contract(content).owner if is_contract(content) else None
 
 
 def _missing(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_pd.alerting.facts import RunFacts
 from spark_pd.model import Subject, normalized_table
-from spark_pd.rules.loading import source_of
+from spark_pd.rules.loading import owner_in, source_of
 from spark_pd.runs.session_context import SessionContext
 
 
@@ -76,6 +76,7 @@ class RunPlan:
             stats=None,
             unknown=None,
             failure=None,
+            owner=owner_in(self.rules),
             rules_source=self.rules_source,
             started_at=started_at,
             ended_at=started_at,

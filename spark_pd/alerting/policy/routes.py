@@ -26,12 +26,14 @@ class Routed:
     rules: frozenset[str] = frozenset()
     """The rules that failed, by name."""
     tags: frozenset[str] = frozenset()
+    owner: str | None = None
+    """Who owns the table by the run's rules, which is stronger than what the settings say of the table."""
 
     @classmethod
     def of(cls, verdict: Verdict, severity: Severity | None) -> Routed:
         """What a verdict's alert of that severity is routed by."""
         rules = frozenset(verdict.failing) if verdict.rule is None else frozenset({verdict.rule})
-        return cls(subject=verdict.subject, trigger=verdict.trigger, severity=severity, rules=rules, tags=verdict.tags)
+        return cls(subject=verdict.subject, trigger=verdict.trigger, severity=severity, rules=rules, tags=verdict.tags, owner=verdict.owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +137,15 @@ class Router:
 
     def _values(self, routed: Routed) -> Mapping[str, tuple[str, ...]]:
         subject = routed.subject
-        owner = self.owner_of(subject.table)
+        known = self.owner_of(subject.table)
+        owner = routed.owner or (None if known is None else known.name)
         one = {
             "environment": subject.environment,
             "product_id": subject.product_id,
             "table": subject.table.casefold(),
             "scope": subject.scope,
             "job": subject.job,
-            "owner": None if owner is None else owner.name,
+            "owner": owner,
             "trigger": routed.trigger,
             "severity": routed.severity,
         }

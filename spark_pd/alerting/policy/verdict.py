@@ -33,6 +33,8 @@ class Verdict:
     """The active rules that the run was given."""
     tags: frozenset[str] = frozenset()
     """Of the rules that failed and are the reason."""
+    owner: str | None = None
+    """Who owns the table, where the run's rules say so."""
     rules_source: str = NO_RULES
     passed: bool = False
     """Whether the run passed. Only such a run closes incidents."""
@@ -103,6 +105,7 @@ def _verdict(
         evaluated=frozenset(r.name for r in results if r.status != "unknown"),
         rules=frozenset(r.name for r in facts.rules if _is_active(r)),
         tags=frozenset(r.tag for r in facts.rules if r.tag and r.name in failing),
+        owner=facts.owner,
         rules_source=facts.rules_source,
         passed=facts.status == "passed",
         switched_off=switched_off,

@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from spark_pd.alerting.policy.mutes_file import content_of
 from spark_pd.model.errors import SettingsError
+from spark_pd.rules.data_contract import is_contract, read_contract
 from spark_pd.runs.schedules.schedule import Schedule
 from spark_pd.runs.schedules.schedule_grammar import EXAMPLE, parse_schedule, parse_when
 
@@ -70,11 +71,23 @@ def _listed(file: Path) -> tuple[list[Any], list[str]]:
     except Exception as error:  # PyYAML raises more than its own errors
         mark = getattr(error, "problem_mark", None)
         return [], [f"the schedules file {file} is not valid YAML{f' (line {mark.line + 1})' if mark else ''}"]
+    if is_contract(document):
+        return _of_contract(document, file)
     if isinstance(document, Mapping) and set(document) == {"schedules"}:
         document = document["schedules"]
     if not isinstance(document, list) or not document:
         return [], [f"the schedules file {file} holds no list of schedules; expected a list, or a mapping with the one key `schedules`"]
     return document, []
+
+
+def _of_contract(document: Mapping[str, Any], file: Path) -> tuple[list[Any], list[str]]:
+    """The schedules that a data contract promises."""
+    try:
+        found = read_contract(document).schedules
+    except ValueError as error:
+        return [], [f"the data contract {file}: {error}"]
+    wanted = "expected slaProperties with a frequency of 1 d and a timeOfAvailability such as 09:00-08:00"
+    return list(found), [] if found else [f"the data contract {file} promises no schedule; {wanted}"]
 
 
 def _parsed(entry: Any) -> tuple[Schedule | None, Sequence[str]]:
