@@ -6,6 +6,7 @@ a query once, on whatever it names. The rows are counted in the same pass, so th
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType
 
-from spark_pd.checks.analysis import listed, refused, said
+from spark_pd.checks.analysis import listed, not_evaluable, quiet, refused, said
 from spark_pd.checks.counts import Counts
 from spark_pd.checks.observed_value import observed_part
 from spark_pd.checks.row_plan import RowPlan, kept, mask_columns, metrics
 from spark_pd.model import Rule, RuleResult, Side
 from spark_pd.model.errors import RulesError
 from spark_pd.rules.placeholders import FRAMES, filled
+
+_log = logging.getLogger("spark_pd.checks")
+
+Read: TypeAlias = Callable[[str], DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,12 @@ class WholeRule:
     def result(self, passed: object, observed: object, side: Side | None) -> RuleResult:
         """What it came to; NULL counts as failed."""
         return RuleResult.of(self.rule, "passed" if passed is True else "failed", observed=observed, judged_on=side)
+
+    def unknown(self, error: Exception, side: Side | None) -> RuleResult:
+        """No result, since Spark raised that error."""
+        reason = not_evaluable(error)
+        _log.warning("rule %s: %s", self.rule.name, reason)
+        return RuleResult.of(self.rule, "unknown", reason=reason, judged_on=side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +75,13 @@ class WholePlan:
         dropping = any(rows.drops())
         first, second = self.placed(dropping)
         counted = [column.alias(f"m{n}") for n, column in enumerate(metrics(rows, masks))]
-        row = masked.agg(*counted, *_columns(first)).collect()[0]
+        row, results = _evaluated(masked, first, counted)
         counts = Counts.of([int(row[f"m{n}"]) for n in range(len(counted))])
-        results = _results(first, row)
         if second:
-            results += _results(second, target.agg(*_columns(second)).collect()[0])
+            results += _evaluated(target, second, [])[1]
         if self.queries:
             with _views({"source": df, "target": target}) as read:
-                for whole in self.queries:
-                    row = read(_query(whole.rule, whole.value)).collect()[0]
-                    results.append(whole.result(row["r"], row["v"], None))
+                results += [_answer(whole, read) for whole in self.queries]
         return tuple(worst([r for r in results if r.name == rule.name]) for rule in self.rules), counts
 
     def placed(self, dropping: bool) -> tuple[list[tuple[WholeRule, Side]], list[tuple[WholeRule, Side]]]:
@@ -128,7 +136,8 @@ def whole_plan(df: DataFrame, rules: Sequence[Rule]) -> WholePlan:
 def _refused(analysed: Callable[[], DataFrame], *, booleans: bool) -> Exception | None:
     """Why Spark does not take it; None where it does."""
     try:
-        schema = analysed().schema
+        with quiet():
+            schema = analysed().schema
     except Exception as error:
         return error
     other = [field for field in schema.fields if not isinstance(field.dataType, BooleanType)] if booleans else []
@@ -151,14 +160,44 @@ def _results(placed: Sequence[tuple[WholeRule, Side]], row: Any) -> list[RuleRes
     return [whole.result(row[f"r{n}"], row[f"v{n}" if whole.value else f"r{n}"], side) for n, (whole, side) in enumerate(placed)]
 
 
+def _evaluated(frame: DataFrame, placed: Sequence[tuple[WholeRule, Side]], counted: Sequence[Column]) -> tuple[Any, list[RuleResult]]:
+    """The counts of a frame, and the results of its aggregates; one that raises an error, as a cast under ANSI may, is unknown.
+
+    Raises what Spark raises where the rows cannot be read or counted without the aggregates either.
+    """
+    try:
+        with quiet():
+            row = frame.agg(*counted, *_columns(placed)).collect()[0]
+        return row, _results(placed, row)
+    except Exception:
+        row = frame.agg(*(counted or [F.count(F.lit(1))])).collect()[0]
+    results = []
+    for whole, side in placed:
+        try:
+            with quiet():
+                results += _results([(whole, side)], frame.agg(*whole.columns(0)).collect()[0])
+        except Exception as error:
+            results.append(whole.unknown(error, side))
+    return row, results
+
+
+def _answer(whole: WholeRule, read: Read) -> RuleResult:
+    """The result of a query; one that raises an error is unknown."""
+    try:
+        with quiet():
+            row = read(_query(whole.rule, whole.value)).collect()[0]
+        return whole.result(row["r"], row["v"], None)
+    except Exception as error:
+        return whole.unknown(error, None)
+
+
 def worst(results: Sequence[RuleResult]) -> RuleResult:
-    """What failed goes first, then what is written."""
-    return min(results, key=lambda result: (result.status != "failed", result.judged_on == "source"))
+    """What failed goes first, then what is unknown, then what is written."""
+    order = ("failed", "unknown", "passed")
+    return min(results, key=lambda result: (order.index(result.status), result.judged_on == "source"))
 
 
 # ---- queries -------------------------------------------------------------------------------------------------------------------
-
-Read: TypeAlias = Callable[[str], DataFrame]
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
@@ -20,13 +23,50 @@ def refused(rules: Sequence[Rule], why: Callable[[Sequence[Rule]], Exception | N
     """
     if not rules:
         return []
-    error = why(rules)
+    with quiet():
+        error = why(rules)
     if error is None:
         return []
     if len(rules) == 1:
         return [(rules[0], error)]
     half = len(rules) // 2
     return refused(rules[:half], why) + refused(rules[half:], why)
+
+
+class _Quiet(logging.Filter):
+    """Drops what PySpark logs in threads that are in a block of `quiet`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        return not getattr(self.threads, "quiet", False)
+
+
+_quiet = _Quiet()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """PySpark 4 logs a JSON trace of each error of Spark's that Python sees: not those that are caught in this block."""
+    with suppress(ImportError):  # PySpark 3.5 logs none
+        from pyspark.logger import PySparkLogger
+
+        PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_quiet)  # once, however often
+    before = getattr(_quiet.threads, "quiet", False)
+    _quiet.threads.quiet = True
+    try:
+        yield
+    finally:
+        _quiet.threads.quiet = before
+
+
+def not_evaluable(error: Exception) -> str:
+    """Why a rule's result is unknown, without the error's text, which may hold values of the data."""
+    condition = re.search(r"\[([A-Z][A-Z0-9_.]+)\]", str(error))
+    return f"it could not be evaluated: {condition[1] if condition else type(error).__name__}"
 
 
 def said(error: Exception, schema: StructType) -> str:

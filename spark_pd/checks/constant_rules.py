@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_pd.checks.analysis import quiet
 from spark_pd.model import Rule, names
 from spark_pd.spark.session import is_connect
 
@@ -38,8 +39,9 @@ def constants(df: DataFrame, rules: Sequence[Rule]) -> tuple[list[Rule], list[Ru
 def _sort(nothing: DataFrame, rules: Sequence[Rule], never: list[Rule], always: list[Rule]) -> None:
     """By halves where Spark cannot say: one rule may name a table, or divide by zero under ANSI."""
     try:
-        selected: Any = nothing.select(*[F.expr(f"({rule.expectation}\n)") for rule in rules])
-        plan = selected._jdf.queryExecution().optimizedPlan()
+        with quiet():
+            selected: Any = nothing.select(*[F.expr(f"({rule.expectation}\n)") for rule in rules])
+            plan = selected._jdf.queryExecution().optimizedPlan()
         if plan.getClass().getSimpleName() != "Project":
             return
         left = plan.projectList()

@@ -21,6 +21,7 @@ from spark_pd.checks.aggregates_and_queries import WholePlan, WholeRule, worst
 from spark_pd.checks.analysis import refused
 from spark_pd.checks.before_write import OTHER_ROWS, unknown
 from spark_pd.checks.counts import Counts, Reading, check_id
+from spark_pd.checks.observed_value import without_overflow
 from spark_pd.checks.row_plan import RowPlan
 from spark_pd.checks.two_pass import deterministic
 from spark_pd.checks.write_evaluation import within, writes_of
@@ -65,7 +66,7 @@ class ObservedAggregates:
             return tuple(unknown(result) for result in self._results(None)), None
         texts = {observation.id: _observed_texts(self._listener.ledger(observation.id)) for observation in self._observations}
         counts = {id(self._below): reading.rows, id(self._above): reading.rows - reading.dropped}
-        if all(observation.rows(texts[observation.id]) == counts[id(observation)] for observation in self._observations):
+        if all(each.rows(texts[each.id]) == counts[id(each)] and not each.overflowed(texts[each.id]) for each in self._observations):
             return self._results(texts), None
         if deterministic(self._df, self._rows):
             results, counted = self.whole.judge(self._df, self._rows)
@@ -100,6 +101,7 @@ class _Observation:
         for n, (whole, _) in enumerate(self._placed):
             for name, text in ((f"r{n}", whole.rule.expectation), (f"v{n}", whole.value)):
                 if text is not None:
+                    text = without_overflow(text)
                     # A float's own text is shorter than the number that Python gets of it.
                     value = f"CAST(({text}\n) AS DOUBLE)" if isinstance(self._types[name], FRACTIONS) else f"({text}\n)"
                     entries.append(f"'{name}', CAST({value} AS STRING)")
@@ -110,6 +112,11 @@ class _Observation:
     def rows(self, texts: dict[str, str] | None) -> int | None:
         """How many rows were observed; None where nothing was."""
         return None if texts is None else int(texts["n"])
+
+    def overflowed(self, texts: dict[str, str] | None) -> bool:
+        """Whether an aggregate gave NULL that may have overflowed."""
+        expectations = {f"r{n}": whole.rule.expectation for n, (whole, _) in enumerate(self._placed)}
+        return texts is not None and any(name not in texts and without_overflow(text) != text for name, text in expectations.items())
 
     def results(self, texts: dict[str, str] | None) -> list[RuleResult]:
         """A result for each aggregate. NULL is not in the texts."""
@@ -151,12 +158,56 @@ def _observable(df: DataFrame, whole: WholePlan) -> tuple[WholeRule, ...]:
 
 
 def _plain(df: Any, aggregates: Sequence[WholeRule]) -> list[bool]:
-    """Whether they do without DISTINCT and FILTER. By Spark's own tree of them: to be refused, PySpark logs at length in the user's job."""
+    """Whether they do without DISTINCT and FILTER, and under ANSI without what may raise an error: in the write it would end the job.
+
+    By Spark's own tree of them: to be refused, PySpark logs at length in the user's job."""
     if not aggregates:
         return []
     found = df.agg(*[F.expr(each.rule.expectation) for each in aggregates])._jdf.queryExecution().analyzed().aggregateExpressions()
     trees = [json.loads(str(found.apply(i).toJSON())) for i in range(found.size())]
-    return [not any(node.get("isDistinct") or (_is_aggregate(node) and node["num-children"] > 1) for node in tree) for tree in trees]
+    plain = [not any(node.get("isDistinct") or (_is_aggregate(node) and node["num-children"] > 1) for node in tree) for tree in trees]
+    if str(df.sparkSession.conf.get("spark.sql.ansi.enabled")).lower() != "true":
+        return plain
+    return [ok and not _may_raise(tree) for ok, tree in zip(plain, trees, strict=True)]
+
+
+SAFE = frozenset(
+    {
+        *(
+            "Alias",
+            "AggregateExpression",
+            "AttributeReference",
+            "Literal",
+            "Count",
+            "CountIf",
+            "Min",
+            "Max",
+            "Average",
+            "Sum",
+            "BoolAnd",
+            "BoolOr",
+        ),
+        *("StddevSamp", "StddevPop", "VarianceSamp", "VariancePop", "And", "Or", "Not", "If", "CaseWhen", "Coalesce", "In", "Between"),
+        *("IsNull", "IsNotNull", "IsNaN", "EqualTo", "EqualNullSafe", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"),
+        *("Length", "Upper", "Lower", "Like", "StartsWith", "EndsWith", "Contains"),
+    }
+)
+"""Expressions that raise no error under ANSI; Sum and Average overflow, so the observation has others in their place."""
+WIDER = {"double": frozenset({"byte", "short", "integer", "long", "float"}), "long": frozenset({"byte", "short", "integer"})}
+"""Casts that raise no error: to each type from these."""
+
+
+def _may_raise(tree: Sequence[dict[str, Any]]) -> bool:
+    """Whether evaluating it may raise an error. A tree is a list of nodes, each before its children."""
+    for place, node in enumerate(tree):
+        name = str(node["class"]).rpartition(".")[2]
+        child: Any = tree[place + 1] if node["num-children"] else {}
+        if name == "Cast":
+            if child.get("dataType") not in WIDER.get(str(node["dataType"]), ()):
+                return True
+        elif name not in SAFE:
+            return True
+    return False
 
 
 def _is_aggregate(node: dict[str, Any]) -> bool:

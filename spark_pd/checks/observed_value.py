@@ -14,6 +14,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DEEPER = {"(": 1, "[": 1, ")": -1, "]": -1}
+_TRIED = {"sum": "try_sum", "avg": "try_avg", "mean": "try_avg"}
 _WORDS = frozenset({"between", "in", "is", "like", "ilike", "rlike", "regexp"})
 
 
@@ -39,6 +40,17 @@ def observed_part(expectation: str) -> str | None:
         return None
     part = re.sub(r"\bnot\s*$", "", text[: ends[0]], flags=re.IGNORECASE).strip()
     return part or None
+
+
+def without_overflow(expectation: str) -> str:
+    """The text with try_sum and try_avg for sum and avg: they give NULL where those raise an error."""
+
+    def tried(token: re.Match[str]) -> str:
+        """The token, or the name of the function to call instead."""
+        other = _TRIED.get(token.group().lower()) if token.lastgroup == "word" else None
+        return other if other and expectation[token.end() :].lstrip().startswith("(") else token.group()
+
+    return _TOKEN.sub(tried, expectation)
 
 
 def _then(text: str, start: int) -> str:

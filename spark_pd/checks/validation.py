@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_pd.checks import constant_rules
 from spark_pd.checks.aggregates_and_queries import WholePlan, whole_plan
-from spark_pd.checks.analysis import first_line
+from spark_pd.checks.analysis import first_line, quiet
 from spark_pd.checks.row_plan import RowPlan, row_plan
 from spark_pd.model import Rule
 from spark_pd.model.errors import RulesError, UsageError
@@ -55,7 +55,8 @@ def columns_of(*, schema: str | None = None, sample: Path | None = None, table: 
     spark = running or _own_session()
     try:
         try:
-            df = _frame(spark, schema, sample, table)
+            with quiet():
+                df = _frame(spark, schema, sample, table)
         except Exception as error:
             raise UsageError(f"{schema or sample or table} gives no columns: {first_line(error)}") from None
         yield df
@@ -66,10 +67,6 @@ def columns_of(*, schema: str | None = None, sample: Path | None = None, table: 
 
 def _own_session() -> SparkSession:
     """A small session on this machine, which keeps to itself what we say in our own words."""
-    with suppress(ImportError):  # PySpark 3.5 logs no refused expression
-        from pyspark.logger import PySparkLogger
-
-        PySparkLogger.getLogger("SQLQueryContextLogger").setLevel("CRITICAL")
     builder: Any = SparkSession.builder
     settings = {
         "spark.ui.enabled": "false",

@@ -62,6 +62,8 @@ class RuleResult:
     failed_percentage: float | None
     evaluation_errors: int | None = None
     """Of the rows that failed a row rule, those for which it could not be evaluated. None where the way of counting cannot tell."""
+    reason: str | None = None
+    """Why the result of a rule over the whole data is unknown, where it could not be evaluated."""
     observed: object = None
     """The value that an aggregate or a query gave; None for row rules."""
     judged_on: Side | None = None
@@ -78,6 +80,7 @@ class RuleResult:
         failed_count: int | None = None,
         failed_percentage: float | None = None,
         evaluation_errors: int | None = None,
+        reason: str | None = None,
         observed: object = None,
         judged_on: Side | None = None,
     ) -> RuleResult:
@@ -91,6 +94,7 @@ class RuleResult:
             failed_count=failed_count,
             failed_percentage=failed_percentage,
             evaluation_errors=evaluation_errors,
+            reason=reason,
             observed=observed,
             judged_on=judged_on,
         )

@@ -193,6 +193,23 @@ def bad_rules(spark: Any, monitor: Any, folder: str) -> Any:
 
 
 @scenario
+def not_evaluable(spark: Any, monitor: Any, folder: str) -> Any:
+    ansi = spark.conf.get("spark.sql.ansi.enabled")
+    spark.conf.set("spark.sql.ansi.enabled", "true")
+    rules = [
+        {"rule": "number", "expectation": "cast(text as int) >= 0", "action_if_failed": "drop"},
+        {"rule": "again", "expectation": "cast(text as int) < 10"},
+        {"rule": "zero", "expectation": "1 / (id - 3) < 1 / 0"},
+        {"rule": "largest", "rule_type": "agg_dq", "expectation": "max(cast(text as int)) > 0"},
+    ]
+    with monitor.run("numbers", rules=rules) as run:
+        save(run.check(spark.sql("SELECT id, if(id = 7, 'x', cast(id AS string)) AS text FROM range(10)")), folder)
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    results = [[rule.status, rule.failed_count, rule.evaluation_errors, rule.reason] for rule in run.stats.rules]
+    return [run.stats.exact, spark.read.parquet(folder).count(), results]
+
+
+@scenario
 def two_threads(spark: Any, monitor: Any, folder: str) -> Any:
     runs: dict[int, Any] = {}
 

@@ -246,3 +246,10 @@ def test_each_run_has_its_row_in_the_stats_table_and_a_second_good_run_sends_not
         ],
         "rows": [[1000, 100, True, 100], [900, 0, True, 0], [900, 0, True, 0]],
     }
+
+
+def test_an_expectation_that_raises_an_error_is_a_failed_row(found):
+    exact, rows, results = found["not_evaluable"]
+    assert (exact, rows) == (True, 9)
+    assert [result[:3] for result in results] == [["failed", 1, None], ["failed", 1, None], ["failed", 10, None], ["unknown", None, None]]
+    assert results[3][3].startswith("it could not be evaluated: ")

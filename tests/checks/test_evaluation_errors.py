@@ -31,12 +31,18 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=[True, False], ids=["ansi", "no_ansi"])
-def ansi(request: pytest.FixtureRequest, spark: Any) -> Any:
+@pytest.fixture(autouse=True)
+def with_ansi(spark: Any) -> Any:
     before = spark.conf.get("spark.sql.ansi.enabled")
-    spark.conf.set("spark.sql.ansi.enabled", str(request.param).lower())
-    yield request.param
+    spark.conf.set("spark.sql.ansi.enabled", "true")
+    yield
     spark.conf.set("spark.sql.ansi.enabled", before)
+
+
+@pytest.fixture(params=[True, False], ids=["ansi", "no_ansi"])
+def ansi(request: pytest.FixtureRequest, spark: Any, with_ansi: None) -> Any:
+    spark.conf.set("spark.sql.ansi.enabled", str(request.param).lower())
+    return request.param
 
 
 def rows(spark: Any) -> Any:
@@ -63,7 +69,6 @@ def test_an_error_is_a_failed_row_of_its_rule(monitor: Any, spark: Any, tmp_path
 
 def test_rows_with_errors_are_dropped_and_stop_a_run(monitor: Any, spark: Any, tmp_path: Path) -> None:
     text = "cast(if(b = 2, 'x', '1') as int) > 0 AND b <> 9"
-    spark.conf.set("spark.sql.ansi.enabled", "true")
     with monitor.run("numbers", rules=[{"rule": "number", "expectation": text, "action_if_failed": "drop"}]) as run:
         run.check(rows(spark)).write.mode("overwrite").parquet(str(tmp_path / "out"))
     assert (run.stats.dropped_count, run.stats.output_count) == (2, 2)
@@ -74,3 +79,44 @@ def test_rows_with_errors_are_dropped_and_stop_a_run(monitor: Any, spark: Any, t
     ):
         run.check(rows(spark))
     assert [rule.failed_count for rule in run.stats.rules] == [2]
+
+
+BIG = "sum(big) > 0"
+WHOLE = [
+    ("cast", "agg_dq", "max(cast(a as int)) > 0", "unknown"),
+    ("overflow", "agg_dq", BIG, "unknown"),
+    ("rows", "agg_dq", "count(*) = 4", "passed"),
+    ("total", "agg_dq", "sum(b) = 12", "passed"),
+    ("share", "agg_dq", "sum(b) / (count(*) - 4) > 0", "unknown"),
+    ("query", "query_dq", "(SELECT max(cast(a as int)) FROM {source}) > 0", "unknown"),
+    ("fine", "query_dq", "(SELECT count(*) FROM {source}) = 4", "passed"),
+]
+
+
+@pytest.mark.parametrize("action", ["ignore", "fail"])
+def test_a_rule_over_the_whole_data_is_unknown_and_says_why(monitor: Any, spark: Any, tmp_path: Path, caplog: Any, action: str) -> None:
+    df = rows(spark).selectExpr("*", "9223372036854775807L as big")
+    rules = [{"rule": n, "rule_type": kind, "expectation": text, "action_if_failed": action} for n, kind, text, _ in WHOLE]
+    with monitor.run("numbers", rules=rules) as run:
+        run.check(df).write.mode("overwrite").parquet(str(tmp_path / "out"))
+    assert run.stats.input_count == 4
+    assert {rule.name: rule.status for rule in run.stats.rules} == {name: status for name, _, _, status in WHOLE}
+    for rule in run.stats.rules:
+        assert (rule.reason or "").startswith("it could not be evaluated: ") == (rule.status == "unknown"), rule
+        assert "'x'" not in (rule.reason or "")
+
+
+def test_rows_that_cannot_be_read_still_end_the_job(monitor: Any, spark: Any, tmp_path: Path) -> None:
+    bad = rows(spark).selectExpr("cast(a as int) AS a", "b")
+    rules = [{"rule": "total", "rule_type": "agg_dq", "expectation": "sum(a) > 0", "action_if_failed": "fail"}]
+    with pytest.raises(Exception, match=r"CAST_INVALID_INPUT"), monitor.run("numbers", rules=rules) as run:
+        run.check(bad).write.mode("overwrite").parquet(str(tmp_path / "out"))
+
+
+def test_pyspark_logs_no_trace_of_mistakes_that_are_reported_together(monitor: Any, spark: Any, capfd: Any) -> None:
+    rules = [{"rule": f"r{n}", "expectation": text} for n, text in enumerate(["missing > 1", "b >", "b + 1", "b > 0"])]
+    rules.append({"rule": "whole", "rule_type": "agg_dq", "expectation": "sum(other) > 0"})
+    with pytest.raises(spark_pd.RulesError) as mistakes, monitor.run("numbers", rules=rules) as run:
+        run.check(rows(spark))
+    assert len(mistakes.value.mistakes) == 4
+    assert "SQLQueryContextLogger" not in "".join(capfd.readouterr())

@@ -55,6 +55,27 @@ def test_bad_batches_open_incidents_and_good_ones_close_them(spark, install, sou
     assert pagerduty.incidents()[0].trigger_count == 1
 
 
+def test_an_expectation_that_raises_an_error_is_a_failed_row(spark, install, source, request):
+    ansi = spark.conf.get("spark.sql.ansi.enabled")
+    request.addfinalizer(lambda: spark.conf.set("spark.sql.ansi.enabled", ansi))
+    spark.conf.set("spark.sql.ansi.enabled", "true")
+    source.put((1, 2, 3, 4), (3, 3, 5))
+    rules = [
+        {"rule": "share", "expectation": "10 / (id - 3) > 5", "action_if_failed": "drop"},
+        {"rule": "again", "expectation": "10 / (id - 3) < 0"},
+    ]
+    monitor = install({"spark.pd.stream.batches": 2})
+    with monitor.run("orders", rules=rules) as run:
+        query = source.start(run.check(source.stream()))
+        watched = monitor.watch(query)
+    query.awaitTermination()
+    until(lambda: watched.is_over)
+    watched.settle()
+    assert [(b.input_count, b.dropped_count) for b in watched.batches] == [(4, 3), (3, 3)]
+    assert [rule.failed_count for rule in watched.stats.rules] == [6, 5]
+    assert source.rows() == [4]
+
+
 @pytest.mark.versions
 def test_a_query_that_was_over_before_it_was_watched_is_judged_all_the_same(install, source, pagerduty):
     monitor = install(ON)
