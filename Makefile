@@ -21,10 +21,10 @@ SEED ?= 7
 IN_TEST := not exhaustive
 BY_VERSION := versions and not exhaustive
 # The folders that test-all runs on 3.5: what touches Spark. On 4.3: the traps of incidents and of the operator.
-SPARK_TESTS := tests/checks tests/road tests/error_table tests/stats tests/state tests/listener tests/streaming
-TRAPS := tests/road tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
+SPARK_TESTS := tests/checks tests/end_to_end tests/error_table tests/stats tests/state tests/listener tests/streaming
+TRAPS := tests/end_to_end tests/checks/test_counting_operator.py tests/checks/test_counting_writes.py tests/checks/test_counting_connect.py tests/listener
 # They kill processes and send signals to themselves, so test-all gives them a pytest of their own.
-ROUGH_TESTS := tests/dying tests/faults
+ROUGH_TESTS := tests/crash tests/faults
 # A worker for each of two cores; a file's tests stay together, since they share what takes long to make.
 WORKERS := --numprocesses 2 --dist loadfile
 # More arguments for pytest, such as: make test-4.2 PYTEST_ARGS='-k empty_input -x'

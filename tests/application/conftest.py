@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dying.conftest import _ignored_signals_are_not_inherited, enabled, environ, outbox_folder, sandbox, start  # noqa: F401
+from tests.crash.conftest import _ignored_signals_are_not_inherited, enabled, environ, outbox_folder, sandbox, start  # noqa: F401
 
 SPARK_PD = [sys.executable, "-m", "spark_pd"]
 LOCAL = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}

@@ -15,7 +15,7 @@ import pytest
 
 from tests.application.conftest import SPARK_PD
 from tests.application.test_run_script import RUNS, SCRIPTS, TOLD, as_seen
-from tests.dying.conftest import EXEC, triggers
+from tests.crash.conftest import EXEC, triggers
 
 KEY = "spark_pd/test/-/job.py/failure"
 OF_THE_RUN = "spark_pd/test/-/orders/failure"

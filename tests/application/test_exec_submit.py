@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.application.conftest import LOCAL, submit
-from tests.dying.conftest import EXEC, markers, triggers
+from tests.crash.conftest import EXEC, markers, triggers
 
 pytestmark = pytest.mark.spark
 

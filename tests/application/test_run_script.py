@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.application.conftest import SPARK_PD
-from tests.dying.conftest import EXEC, finished, markers, triggers, until_ready
+from tests.crash.conftest import EXEC, finished, markers, triggers, until_ready
 
 KEY = "spark_pd/test/-/job.py/failure"
 
@@ -85,7 +85,7 @@ def test_ctrl_c_pages_nobody_and_closes_nothing(ended, script, sandbox) -> None:
 
 RUNS = """
 from spark_pd.model.errors import RuleFailed
-from tests.dying.job import run_of
+from tests.crash.job import run_of
 """
 TOLD = {
     "its exception": "with run_of('orders'):\n    raise ValueError('x')",
@@ -136,7 +136,7 @@ OPEN = """
 import os, sys, time
 from spark_pd.runs.application.watched_script import without_spark
 from spark_pd.settings import load_settings
-from tests.dying.job import ready, run_of
+from tests.crash.job import ready, run_of
 with without_spark("job.py", load_settings(environ=os.environ)), run_of("orders"):
     print(os.getpid(), file=sys.stderr, flush=True)
     ready()

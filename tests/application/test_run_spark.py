@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.application.conftest import SPARK_PD
-from tests.dying.conftest import markers, triggers
+from tests.crash.conftest import markers, triggers
 
 pytestmark = pytest.mark.spark
 

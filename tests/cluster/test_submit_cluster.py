@@ -10,7 +10,7 @@ import pytest
 
 import spark_pd
 from tests.application.conftest import ended, script, submit, to_sandbox  # noqa: F401
-from tests.dying.conftest import EXEC, enabled, environ, outbox_folder, sandbox, triggers  # noqa: F401
+from tests.crash.conftest import EXEC, enabled, environ, outbox_folder, sandbox, triggers  # noqa: F401
 
 pytestmark = pytest.mark.cluster
 

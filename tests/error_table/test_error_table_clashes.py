@@ -8,7 +8,7 @@ import pytest
 
 import spark_pd
 from spark_pd.checks.error_table.location import same
-from tests.road.shared import RULES, write
+from tests.end_to_end.shared import RULES, write
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 import spark_pd
 from spark_pd import DeliveryError, RuleResult, UsageError, user_config
-from tests.road.conftest import install  # noqa: F401
+from tests.end_to_end.conftest import install  # noqa: F401
 
 ON = {
     "spark.pd.on.ignored_rules": True,

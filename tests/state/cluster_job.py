@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 import spark_pd
 from spark_pd import user_config
-from tests.road.shared import THRESHOLD_ON, write
+from tests.end_to_end.shared import THRESHOLD_ON, write
 
 TENS = {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop"}
 

@@ -19,7 +19,7 @@ from spark_pd.history.state_table import RunState, StateTable
 from spark_pd.model import Delivery
 from spark_pd.model.incident_state import forget
 from spark_pd.spark.tables import Table
-from tests.road.shared import THRESHOLD_ON, write
+from tests.end_to_end.shared import THRESHOLD_ON, write
 from tests.state.cluster_job import TENS
 from tests.state.shared import KEY, memory
 

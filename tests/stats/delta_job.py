@@ -23,8 +23,8 @@ from spark_pd.history.stats_row import row_of
 from spark_pd.sandbox import Sandbox
 from spark_pd.spark.tables import Table
 from tests.checks.delta_job import session
+from tests.end_to_end.shared import write
 from tests.jobs import answer
-from tests.road.shared import write
 from tests.stats import killed_job
 from tests.stats.test_stats_row import ENDED, FACTS
 

@@ -22,7 +22,7 @@ from spark_pd.history.stats_row import row_of
 from spark_pd.model import Rule, RuleResult
 from spark_pd.spark.file_tables import mended_by
 from spark_pd.spark.tables import Table, beside
-from tests.road.shared import write
+from tests.end_to_end.shared import write
 from tests.stats.test_stats_row import ENDED, FACTS, STATS
 
 TENS = {"rule": "tens", "expectation": "id % 10 <> 0", "action_if_failed": "drop", "description": 'it\'s `tens`, "ünïcødé" 🎈'}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.road.shared import IGNORED_ON, THRESHOLD_ON
+from tests.end_to_end.shared import IGNORED_ON, THRESHOLD_ON
 
 OWN = {"rule": "below_90", "expectation": "id < 90", "incident": "rule", "priority": "high"}
 OTHER = {"rule": "even", "expectation": "id % 2 = 0", "priority": "low"}

@@ -301,7 +301,7 @@ def test_of_many_processes_with_one_bad_run_each_only_as_many_page_as_there_is_n
         import sys
         from pathlib import Path
         from spark_pd.sandbox import Sandbox
-        from tests.policy.test_policy_gate import Bench, CHANGE, PagingPolicy, verdict
+        from tests.policy.test_policy_notifier import Bench, CHANGE, PagingPolicy, verdict
         class There:
             url, key = {bench.sandbox.url!r}, {bench.sandbox.key!r}
         bench = Bench(Path({str(tmp_path)!r}), There())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.road.shared import ALL_ON, RULES, write
+from tests.end_to_end.shared import ALL_ON, RULES, write
 
 
 def test_a_run_s_start_and_completion_are_changes_and_page_nobody(spark, install, pagerduty):

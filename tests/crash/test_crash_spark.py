@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from tests.dying.conftest import finished, markers, triggers, until_ready
-from tests.dying.test_exec import UNDER
+from tests.crash.conftest import finished, markers, triggers, until_ready
+from tests.crash.test_exec import UNDER
 
 pytestmark = pytest.mark.spark
 

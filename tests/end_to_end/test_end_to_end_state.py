@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.road.shared import IGNORED_ON, write
+from tests.end_to_end.shared import IGNORED_ON, write
 
 ABOVE = {"rule": "below_90", "expectation": "id < 90"}
 EVEN = {"rule": "even", "expectation": "id % 2 = 0"}

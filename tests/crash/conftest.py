@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXEC = [sys.executable, "-c", "from spark_pd.cli import main; main(prog_name='spark-pd')", "exec"]
 HEAD = """
 import os, signal, sys, threading, time
-from tests.dying.job import ready, run_of
+from tests.crash.job import ready, run_of
 """
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.road.shared import write
+from tests.end_to_end.shared import write
 
 pytestmark = pytest.mark.versions
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.dying.conftest import EXEC, ROOT, finished, markers, triggers, until_ready
+from tests.crash.conftest import EXEC, ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"
 APPLICATION = "spark_pd/test/-/nightly/failure"
@@ -261,8 +261,8 @@ DEATHS = {
     "ctrl_c_as_shells_put_it": ("sys.exit(130)", 130, []),
     "cut_off_by_ctrl_c": ("with run_of(): os._exit(130)", 130, []),
     "the_driver_dies_below_its_launcher": (
-        "import subprocess; from tests.dying import job\n"
-        "sys.exit(subprocess.run([sys.executable, '-c', 'import os; from tests.dying.job import run_of\\n"
+        "import subprocess; from tests.crash import job\n"
+        "sys.exit(subprocess.run([sys.executable, '-c', 'import os; from tests.crash.job import run_of\\n"
         "with run_of(): os._exit(1)']).returncode)",
         1,
         [("trigger", ORDERS)],

@@ -25,7 +25,7 @@ from spark_pd.runs.crash.marker import Marker, death_alert, decode, encode
 from spark_pd.runs.crash.markers_folder import MISSED, Markers, touch_marker
 from spark_pd.runs.crash.process_identity import Process, is_alive, this_process
 from spark_pd.runs.crash.report_dead_runs import report_dead_runs
-from tests.dying.conftest import ROOT, finished, markers, triggers, until_ready
+from tests.crash.conftest import ROOT, finished, markers, triggers, until_ready
 
 ORDERS = "spark_pd/test/-/orders/failure"
 SUBJECT = Subject(environment="test", product_id=None, table="orders")
@@ -351,7 +351,7 @@ def steps(folder: Path, n: int) -> Callable[[str, tuple[object, ...]], None]:
 def test_kill_9_between_any_two_steps_of_a_run_is_told_once_and_only_if_there_is_something_to_tell(
     sandbox, tmp_path, monkeypatch, environ, ends
 ) -> None:
-    from tests.dying.job import channel_of_job, run_of
+    from tests.crash.job import channel_of_job, run_of
 
     for name, value in environ.items():
         if name.startswith("JOB_"):
@@ -392,7 +392,7 @@ def test_kill_9_between_any_two_steps_of_a_run_is_told_once_and_only_if_there_is
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_kill_9_between_any_two_steps_of_who_tells_leaves_it_to_the_next(sandbox, tmp_path, monkeypatch, environ) -> None:
-    from tests.dying.job import channel_of_job
+    from tests.crash.job import channel_of_job
 
     for name, value in environ.items():
         if name.startswith("JOB_"):

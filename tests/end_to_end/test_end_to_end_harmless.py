@@ -12,7 +12,7 @@ import pytest
 
 import spark_pd
 from spark_pd import user_config
-from tests.road.shared import ALL_ON, RULES, THRESHOLD_ON, write
+from tests.end_to_end.shared import ALL_ON, RULES, THRESHOLD_ON, write
 
 THRESHOLD = {**THRESHOLD_ON, user_config.se_notifications_on_error_drop_threshold: 5}
 

@@ -11,7 +11,7 @@ import pytest
 
 import spark_pd
 from spark_pd.runs import overrun_clock as overrun
-from tests.road.shared import write
+from tests.end_to_end.shared import write
 
 LONG = 3_600
 EVEN = [{"rule": "even", "expectation": "id % 2 = 0", "action_if_failed": "drop"}]

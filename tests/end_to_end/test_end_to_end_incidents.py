@@ -12,7 +12,7 @@ import pytest
 
 import spark_pd
 from spark_pd import user_config
-from tests.road.shared import ALL_OFF, ALL_ON, FAIL, IGNORED_ON, RULES, THRESHOLD_ON, write
+from tests.end_to_end.shared import ALL_OFF, ALL_ON, FAIL, IGNORED_ON, RULES, THRESHOLD_ON, write
 
 
 def outcome(run: Any, trigger: str) -> str:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.dying.conftest import finished, markers, triggers, until_ready
+from tests.crash.conftest import finished, markers, triggers, until_ready
 
 KEY = "spark_pd/test/-/{}/failure"
 ORDERS = KEY.format("orders")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import spark_pd
-from tests.road.shared import IGNORED_ON, write
+from tests.end_to_end.shared import IGNORED_ON, write
 
 
 @pytest.fixture
