@@ -12,6 +12,7 @@ from spark_pd.alerting.policy import PagingPolicy, Ruling, Verdict, closed_with_
 from spark_pd.alerting.policy.mute import Mutes, why_muted
 from spark_pd.alerting.policy.routes import Routed, Router
 from spark_pd.delivery.dispatch import ChannelDispatchers, Dispatcher, Submission, Submissions
+from spark_pd.delivery.event_templates import EventTemplates
 from spark_pd.model import Alert, Decision, Delivery, Subject
 from spark_pd.model.incident_state import IncidentState, LockedStates, StateStore, untold
 
@@ -38,6 +39,7 @@ class Notifier:
         dispatcher: Dispatcher | ChannelDispatchers,
         *,
         router: Router | None = None,
+        templates: EventTemplates | None = None,
         policy: PagingPolicy | None = None,
         store: StateStore | None = None,
         mutes: Mutes | None = None,
@@ -46,6 +48,7 @@ class Notifier:
     ) -> None:
         self._dispatcher = dispatcher
         self._router = router
+        self._templates = templates
         self._policy = policy
         self._store = store
         self._mutes = mutes or Mutes()
@@ -57,6 +60,7 @@ class Notifier:
         return Notifier(
             self._dispatcher,
             router=self._router,
+            templates=self._templates,
             policy=self._policy,
             store=store,
             mutes=self._mutes,
@@ -181,10 +185,14 @@ class Notifier:
         passing = [(ruling.alert, ruling.addresses) for ruling in rulings if ruling.send and ruling.alert is not None]
         submission: Submission | Submissions
         if isinstance(self._dispatcher, ChannelDispatchers):
-            submission = self._dispatcher.submit(passing, seconds=seconds)
+            submission = self._dispatcher.submit(passing, seconds=seconds, made=self._made)
         else:
-            submission = self._dispatcher.submit([alert for alert, _ in passing], seconds=seconds)
+            submission = self._dispatcher.submit([self._made(alert, CHANNEL) for alert, _ in passing], seconds=seconds)
         return Notification(rulings, submission, self._take_back)
+
+    def _made(self, alert: Alert, channel: str) -> Alert:
+        """The alert with the fields that the channel's templates give."""
+        return alert if self._templates is None else self._templates.applied(alert, channel)
 
     def _take_back(self, rulings: Sequence[Ruling]) -> None:
         """Remember of these that nobody was told after all, unless another run changed it meanwhile."""

@@ -58,3 +58,5 @@ class Alert:
     """Whether it is sent as a change event, which opens and closes no incident."""
     rule: str | None = None
     """The rule whose own incident it is about; None for the table's."""
+    event: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Fields of its event that a channel's templates gave, instead of those that follow from the others. No secret is in it."""

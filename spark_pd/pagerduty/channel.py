@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -43,7 +44,8 @@ class PagerDutyChannel:
     `directory`, it can be asked what became of accepted alerts. With `only_loopback`, or where the environment has
     SPARK_PD_LOOPBACK_ONLY, nothing is sent anywhere but to this machine. Without `retry_throttled` a 429 is no matter for it: whoever
     limits what is sent with the key tries again. `severity` maps an alert's severity to the one that is sent. `key_refused` is called
-    where PagerDuty refused an event, so that a key that was looked up by its service is looked up anew. Making one does no I/O. A
+    where PagerDuty refused an event, so that a key that was looked up by its service is looked up anew. `secret_of` gives the secrets
+    that templates ask for, by their references. Making one does no I/O. A
     pickled copy has neither key nor connections.
     """
 
@@ -61,7 +63,9 @@ class PagerDutyChannel:
         directory: Directory | None = None,
         severity: Mapping[Severity, Severity] | None = None,
         key_refused: Callable[[], None] = lambda: None,
+        secret_of: Callable[[str], Secret] | None = None,
     ) -> None:
+        self._secret_of = secret_of
         self._severity = severity or {}
         self._key_refused = key_refused
         self._name = name
@@ -156,10 +160,24 @@ class PagerDutyChannel:
             if alert.change:
                 return self._sent(alert, change_endpoint(self._endpoint), change_event(alert, routing_key=key), way, deadline)
             alert = replace(alert, severity=self._severity.get(alert.severity, alert.severity))
-            made = event(alert, routing_key=key, client=self._client, acknowledge=acknowledge)
+            made = self._with_secrets(event(alert, routing_key=key, client=self._client, acknowledge=acknowledge), alert)
             return self._sent(alert, self._endpoint, made, way, deadline)
         except Exception as error:
             return self._not_sent(alert, f"{type(error).__qualname__} while the event was made or sent")
+
+    def _with_secrets(self, made: Event, alert: Alert) -> Event:
+        """The event with the secrets that its templates asked for. One that cannot be had, or that no template names, is `****`."""
+        tokens = alert.event.get("secrets")
+        if not isinstance(tokens, Mapping) or not tokens:
+            return made
+        body = json.dumps(made)
+        for token, reference in tokens.items():
+            value = "****"
+            with suppress(Exception):  # the page goes out without it
+                value = "****" if self._secret_of is None else self._secret_of(str(reference)).reveal()
+            body = body.replace(str(token), json.dumps(value)[1:-1])
+        filled: Event = json.loads(body)
+        return filled
 
     @property
     def barred(self) -> str | None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from spark_pd.model import DEDUP_KEY_LIMIT, SEVERITIES, Alert
+from spark_pd.model import DEDUP_KEY_LIMIT, SEVERITIES, Alert, Link
 from spark_pd.pagerduty.endpoint import host
 from spark_pd.pagerduty.json_values import Plain, plain, text, timestamp
 from spark_pd.secrets.redaction import one_line
@@ -42,8 +44,11 @@ def event(alert: Alert, *, routing_key: str, client: str = "spark_pd", acknowled
     if head["event_action"] != "trigger":
         return head  # PagerDuty reads nothing else of the others
     links = _links(alert)
-    body = {**head, "payload": _payload(alert), "client": one_line(client, _FIELD_LIMIT)}
-    return {**body, "client_url": links[0]["href"], "links": links} if links else body
+    shown = alert.event.get("client")
+    body = {**head, "payload": _payload(alert), "client": one_line(client if shown is None else str(shown), _FIELD_LIMIT)}
+    url = text(str(alert.event.get("client_url") or "")).strip()
+    first = url if _is_link(url) else links[0]["href"] if links else None
+    return {**body, **({} if first is None else {"client_url": first}), **({"links": links} if links else {})}
 
 
 def change_event(alert: Alert, *, routing_key: str) -> Event:
@@ -84,7 +89,7 @@ def _payload(alert: Alert) -> dict[str, Plain]:
         "group": one_line(alert.group or "", _FIELD_LIMIT),
         "class": one_line(alert.trigger, _FIELD_LIMIT),
     }
-    return {
+    usual: dict[str, Plain] = {
         # A blank summary or source is a 400: say what is known.
         "summary": one_line(alert.summary, SUMMARY_LIMIT) or f"{one_line(alert.trigger, 255)}: {one_line(alert.component, 255)}",
         "source": one_line(alert.source, _FIELD_LIMIT) or component or "spark_pd",
@@ -93,9 +98,28 @@ def _payload(alert: Alert) -> dict[str, Plain]:
         **{name: value for name, value in optional.items() if value},
         "custom_details": plain(dict(alert.details)),
     }
+    return {**usual, **_templated(alert.event)}
+
+
+def _templated(fields: Mapping[str, Any]) -> dict[str, Plain]:
+    """The payload's fields that a channel's templates gave, within PagerDuty's limits."""
+    found: dict[str, Plain] = {}
+    for name in ("summary", "source", "component", "group", "class"):
+        value = one_line(str(fields.get(name, "")), SUMMARY_LIMIT)
+        if value:
+            found[name] = value
+    if fields.get("severity") in SEVERITIES:
+        found["severity"] = fields["severity"]
+    if isinstance(fields.get("custom_details"), Mapping):
+        found["custom_details"] = plain(dict(fields["custom_details"]))
+    return found
 
 
 def _links(alert: Alert) -> list[dict[str, str]]:
+    given = alert.event.get("links")
+    if isinstance(given, (list, tuple)):
+        listed = [Link(str(each.get("href", "")), str(each.get("text", ""))) for each in given if isinstance(each, Mapping)]
+        alert = replace(alert, links=tuple(listed), event={})
     return [
         {"href": href, "text": one_line(link.text, _FIELD_LIMIT) or href}
         for link, href in ((link, text(link.href.strip())) for link in alert.links)
@@ -111,7 +135,10 @@ def _is_link(href: str) -> bool:
 
 def dedup_key_of(alert: Alert) -> str:
     """The alert's key, within PagerDuty's limit. Both the trigger and the resolve of an incident pass here, so they stay equal."""
-    key = " ".join(text(alert.dedup_key).split()) or f"spark_pd/{one_line(alert.component, 100)}/{one_line(alert.trigger, 100)}"
+    key = (
+        " ".join(text(str(alert.event.get("dedup_key") or alert.dedup_key)).split())
+        or f"spark_pd/{one_line(alert.component, 100)}/{one_line(alert.trigger, 100)}"
+    )
     if len(key) <= DEDUP_KEY_LIMIT:
         return key
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -10,6 +10,7 @@ from typing import Any
 from spark_pd.alerting.policy.routes import Explanation, Routed, Router
 from spark_pd.model import Address, Secret, SecretContext, SecretReference, Severity, Subject
 from spark_pd.model.errors import SecretError
+from spark_pd.model.event_template import check_template, texts
 from spark_pd.model.routing import ChannelSettings, Route
 from spark_pd.pagerduty import SERVICE_SCHEME, Directory, Network, PagerDutyChannel, ServiceKeys, endpoint, reference_to, rest_url
 from spark_pd.secrets import parse_reference, resolve
@@ -63,7 +64,26 @@ def channel_to(
         retry_throttled=retry_throttled,
         severity=severity,
         key_refused=key_refused,
+        secret_of=_secrets_of(settings, name, spark),
     )
+
+
+def _secrets_of(settings: Settings, channel: str, spark: Any) -> Callable[[str], Secret] | None:
+    """What gives the secrets that the templates of a channel name, and no others. None where they name none."""
+    own = settings.directions.channels.get(channel)
+    templates = [settings.templates, own.template if own is not None else {}]
+    if not any(templates):
+        return None
+    named = {reference for each in templates for text in texts(each) for reference in check_template(text)}
+
+    def secret_of(reference: str) -> Secret:
+        """The secret, looked up now. Raises SecretError."""
+        source = parse_reference(reference) if reference in named else None
+        if not isinstance(source, SecretReference):
+            raise SecretError("no template of the settings names it")
+        return resolve(source, context=secret_context(settings, spark))
+
+    return secret_of
 
 
 def _network_of(settings: Settings, spark: Any) -> Network:

@@ -14,9 +14,10 @@ from spark_pd.alerting.own_triggers import ProcessOccurrences, own_trigger, rece
 from spark_pd.alerting.policy import PagingPolicy
 from spark_pd.alerting.policy.mute import Mutes
 from spark_pd.alerting.policy.mutes_file import MutesFile
-from spark_pd.alerting.policy.routes import Routed
+from spark_pd.alerting.policy.routes import Routed, Router
 from spark_pd.alerting.trigger import Trigger
 from spark_pd.delivery.dispatch import ChannelDispatchers, Dispatcher, Limits
+from spark_pd.delivery.event_templates import EventTemplates
 from spark_pd.delivery.notifier import Notifier
 from spark_pd.delivery.outbox import Outbox, open_outbox
 from spark_pd.delivery.outbox.dead_letters import died_since
@@ -108,9 +109,9 @@ def notifier_of(
     dispatcher: Dispatcher | ChannelDispatchers,
 ) -> Notifier:
     """The notifier. Where nothing is sent, no incident state is kept either."""
-    router = router_of(settings)
+    router, templates = router_of(settings), templates_of(settings)
     if not settings.enabled:
-        return Notifier(dispatcher, router=router)
+        return Notifier(dispatcher, router=router, templates=templates)
     policy = PagingPolicy(
         notify={**settings.notify, "late": settings.notify_late},
         after=settings.after,
@@ -123,7 +124,7 @@ def notifier_of(
         file=None if settings.mutes_file is None else MutesFile(Path(settings.mutes_file)),
     )
     if outbox is None:
-        return Notifier(dispatcher, router=router, policy=policy, mutes=mutes)
+        return Notifier(dispatcher, router=router, templates=templates, policy=policy, mutes=mutes)
     state = FileStateStore(outbox.folder / "state", place=place)
     channels = [channel.name] if router is None else [*settings.directions.channels, channel.name]
 
@@ -131,7 +132,26 @@ def notifier_of(
         """Whether nobody was told: no channel that may have got the alert has it any more."""
         return all(died_since(outbox.folder, name, dedup_key, since) for name in channels)
 
-    return Notifier(dispatcher, router=router, policy=policy, store=state, mutes=mutes, died=died)
+    return Notifier(dispatcher, router=router, templates=templates, policy=policy, store=state, mutes=mutes, died=died)
+
+
+def templates_of(settings: Settings) -> EventTemplates | None:
+    """The templates of event fields; None where there are none."""
+    by_channel = {name: each.template for name, each in settings.directions.channels.items() if each.template}
+    if not settings.templates and not by_channel:
+        return None
+    router = Router(settings.directions, default=(), environment=settings.environment)
+
+    def about(table: str) -> dict[str, Any]:
+        """What the settings say of a table."""
+        owner, notes = router.owner_of(table), router.notes_of(table)
+        return {
+            "owner": None if owner is None else {"name": owner.name, "runbook": owner.runbook},
+            "runbook": router.runbook_of(table),
+            "description": next((each.description for each in notes if each.description), None),
+        }
+
+    return EventTemplates(settings.templates, by_channel, about)
 
 
 # ---- what runs have besides --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from marshmallow import ValidationError
 
 from spark_pd.model import SEVERITIES, Secret, SecretReference, Severity
+from spark_pd.model.event_template import check_templates
 from spark_pd.model.routing import MATCH_FIELDS, ChannelSettings, Directions, Owner, Route, TableNotes, every
 from spark_pd.settings.fields import Kind, Url, shown
 from spark_pd.settings.integration_key import key_or_reference
@@ -63,7 +64,9 @@ class DirectionsReader:
             url=None if url is None else self._kind(Url("https://events.pagerduty.com/v2/enqueue"), url, f"{where}.url"),
             environment=self._text(given, "environment", where),
             severity=self._severity(given.get("severity"), where),
-            template=dict(self._mapping(given.get("template") or {}, f"{where}.template", None)),
+            template=check_templates(
+                self._mapping(given.get("template") or {}, f"{where}.template", None), f"{where}.template", self._label, self.mistakes
+            ),
         )
 
     def _key(self, key: object, where: str) -> Secret | SecretReference | None:

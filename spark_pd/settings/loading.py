@@ -13,6 +13,8 @@ from marshmallow import ValidationError
 from spark_pd.model import Secret, names
 from spark_pd.model import pagerduty_hosts as hosts
 from spark_pd.model.errors import SettingsError
+from spark_pd.model.event_template import PREFIX as TEMPLATE_PREFIX
+from spark_pd.model.event_template import check_templates
 from spark_pd.secrets.urls import is_loopback
 from spark_pd.settings import user_config
 from spark_pd.settings.definitions import SETTINGS
@@ -132,12 +134,14 @@ class _Reading:
         pairs = {name: value for source in reversed(self.sources) for name, value in source.channels.items()}
         if not sections and not pairs:
             return
+        templates = {name.removeprefix(TEMPLATE_PREFIX): pairs.pop(name) for name in list(pairs) if name.startswith(TEMPLATE_PREFIX)}
         fields, bad = channel_fields(pairs)
         self.mistakes += [f"{name} names no field of a channel; expected such as spark.pd.channel.oncall.integration_key" for name in bad]
         label = next((source.label for source in reversed(self.sources) if source.sections or source.channels), "configuration")
         reader = DirectionsReader(label, self.values, environ)
         found = reader.read(sections, fields, has_default=self.values.get("integration_key") is not None)
         self.mistakes += reader.mistakes
+        self.values["templates"] = check_templates(templates, "spark.pd.template", label, self.mistakes)
         self.has_channels = bool(found.channels)
         self.values["directions"] = found
         known = (*found.channels, *(() if self.values.get("integration_key") is None else (DEFAULT_CHANNEL,)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spark_pd.model.errors import SettingsError
+from spark_pd.model.event_template import PREFIX as TEMPLATE_PREFIX
 from spark_pd.settings import user_config
 from spark_pd.settings.directions import PREFIX as CHANNEL_PREFIX
 from spark_pd.settings.directions import SECTIONS
@@ -38,7 +39,7 @@ class Source:
     sections: dict[str, object] = field(default_factory=dict)
     """Of a file: channels, routes and the like."""
     channels: dict[str, object] = field(default_factory=dict, repr=False)
-    """Values of `spark.pd.channel.NAME.<field>`, by the whole name; one may be a key."""
+    """Values of `spark.pd.channel.NAME.<field>` and `spark.pd.template.<field>`, by the whole name; one may be a key."""
 
     def take(self, pairs: Iterable[tuple[str, object]], known: Names, unknown: Callable[[Source, str], None]) -> Source:
         """Sort the pairs by what their names are; `unknown` decides about a name that is none."""
@@ -47,7 +48,7 @@ class Source:
                 self.given.setdefault(known.settings[name].name, []).append(Given(name, value, self.label))
             elif name in known.unused:
                 self.unused.append(name)
-            elif name.startswith(CHANNEL_PREFIX):
+            elif name.startswith((CHANNEL_PREFIX, TEMPLATE_PREFIX)):
                 self.channels[name] = value
             else:
                 unknown(self, name)

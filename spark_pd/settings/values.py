@@ -108,6 +108,8 @@ class Settings:
     config_file: str | None = DEFAULTS["config_file"]
     directions: Directions = field(default_factory=Directions, hash=False)
     """Channels of one's own, routes, owners and tables."""
+    templates: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Templates of event fields for every channel."""
     own_triggers: tuple[OwnTrigger, ...] = ()
     """Triggers of one's own."""
     sources: Mapping[str, str] = field(default_factory=_none, repr=False, compare=False)

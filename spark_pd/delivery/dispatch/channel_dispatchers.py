@@ -41,8 +41,17 @@ class ChannelDispatchers:
         """Where the channel of that name sends now. A key that is dear to look up has no fingerprint yet."""
         return self._channels[name].address()
 
-    def submit(self, alerts: Sequence[tuple[Alert, Sequence[Address]]], *, seconds: float) -> Submissions:
-        """Hand each alert to its channels. All of them together have `seconds`. Returns once they are in the outbox."""
+    def submit(
+        self,
+        alerts: Sequence[tuple[Alert, Sequence[Address]]],
+        *,
+        seconds: float,
+        made: Callable[[Alert, str], Alert] = lambda alert, channel: alert,
+    ) -> Submissions:
+        """Hand each alert, as `made` makes it for a channel, to its channels. All of them together have `seconds`.
+
+        Returns once they are in the outbox.
+        """
         parts: dict[int, tuple[Dispatcher, list[Alert]]] = {}
         concluded = []
         for alert, addresses in alerts:
@@ -54,7 +63,7 @@ class ChannelDispatchers:
                     reason = GONE.format(name=address.channel, why=dispatcher, key=alert.dedup_key)
                     concluded.append(Delivery(alert=alert, channel=address.channel, status="failed", reason=reason))
                 else:
-                    parts.setdefault(id(dispatcher), (dispatcher, []))[1].append(alert)
+                    parts.setdefault(id(dispatcher), (dispatcher, []))[1].append(made(alert, address.channel))
         return Submissions([part.submit(own, seconds=seconds) for part, own in parts.values()], concluded)
 
     def flush(self, seconds: float) -> None:

@@ -130,6 +130,7 @@ def _fields(entry: Entry, details: object) -> dict[str, Any]:
             "links": [[link.href, link.text] for link in alert.links],
             "change": alert.change,
             "rule": alert.rule,
+            **({"event": plain(dict(alert.event))} if alert.event else {}),
         },
     }
 
@@ -164,6 +165,7 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
             links=tuple(Link(text(href), text(shown)) for href, shown in alert["links"]),
             change=alert.get("change") is True,
             rule=optional(alert.get("rule")),
+            event=dict(alert.get("event", {})),
         ),
     )
     if parse_name(entry.name) is None:
