@@ -8,6 +8,7 @@ import click
 
 from spark_pd.cli.channels_command import channels
 from spark_pd.cli.demo_command import demo
+from spark_pd.cli.event_command import event
 from spark_pd.cli.exec_command import exec_
 from spark_pd.cli.history import history
 from spark_pd.cli.incident import ack, check_key, resolve
@@ -61,6 +62,7 @@ main.add_command(channels)
 main.add_command(routes)
 main.add_command(services)
 main.add_command(page)
+main.add_command(event)
 main.add_command(exec_)
 main.add_command(run)
 main.add_command(outbox)

@@ -15,6 +15,7 @@ from spark_pd.model import Delivery, RuleResult, Severity, normalized_table
 from spark_pd.model.errors import UsageError
 from spark_pd.runs.application_run import ApplicationRun
 from spark_pd.runs.channels import explain
+from spark_pd.runs.events import events_of
 from spark_pd.runs.installed import installed
 from spark_pd.runs.paging import page_owners
 from spark_pd.runs.reported_run import ReportedRun, report_of
@@ -45,12 +46,14 @@ def install(
     *,
     config_file: str | Path | None = None,
     lifecycle: bool | Literal["auto"] = "auto",
+    on_event: Callable[[Any], object] | None = None,
 ) -> Monitor:
     """Install spark_pd in a session, the active one unless `spark` is given, and return its Monitor. No network.
 
     The keys of `config` are `user_config` constants or "spark.pd.*" names; it is stronger than the Spark configuration, the environment
     and the YAML file. `lifecycle` is the Spark listener: with `auto` the monitor does without it where it is not available, True raises
-    UsageError there, False switches it off. A second call for the same session replaces its monitor. Raises SettingsError with every
+    UsageError there, False switches it off. `on_event` is called with each step of a run as
+    a CloudEvent, in the run's thread. A second call for the same session replaces its monitor. Raises SettingsError with every
     mistake, UsageError where there is no session.
     """
     from spark_pd.spark import session
@@ -59,7 +62,7 @@ def install(
         raise UsageError(f"lifecycle is True, False or 'auto', not {lifecycle!r}")
     active: Any = session.active_session() if spark is None else spark
     settings = load_settings(config, spark_conf=session.settings_of(active, setting_names()), config_file=config_file)
-    monitor = Monitor(active, settings, lifecycle)
+    monitor = Monitor(active, settings, lifecycle, on_event)
     installed.put(active, monitor)
     return monitor
 
@@ -67,7 +70,13 @@ def install(
 class Monitor:
     """spark_pd in one session. Make runs with `run`, `with_expectations` or `foreach_batch`; no run shares state with another."""
 
-    def __init__(self, spark: Any, settings: Settings, lifecycle: bool | Literal["auto"] = "auto") -> None:
+    def __init__(
+        self,
+        spark: Any,
+        settings: Settings,
+        lifecycle: bool | Literal["auto"] = "auto",
+        on_event: Callable[[Any], object] | None = None,
+    ) -> None:
         from spark_pd.checks.counting import method_of
         from spark_pd.spark import session
         from spark_pd.spark.platform import platform_of
@@ -81,6 +90,7 @@ class Monitor:
             application_id=session.application_id(spark),
             links=platform.links,
             platform=platform.facts,
+            events=events_of(settings, session.application_name(spark), on_event),
             attempt=attempt_of(number=settings.attempt, most=settings.max_attempts, environ=os.environ, yarn=platform.attempt),
         )
         delivering = delivering_of(settings, spark)

@@ -25,6 +25,7 @@ from spark_pd.model import Alert, Decision, Delivery, Rule, RuleResult, RunStats
 from spark_pd.model.errors import RuleFailed, UsageError
 from spark_pd.model.lifecycle import Lifecycle, unseen
 from spark_pd.runs.crash import TERMINATED, Guard, open_runs
+from spark_pd.runs.events import RunEvents
 from spark_pd.runs.overrun_clock import Overrun
 from spark_pd.runs.reporting import Reporter, RunNotifier
 from spark_pd.runs.run_plan import RunPlan
@@ -58,6 +59,7 @@ class Run:
     ) -> None:
         self.run_id = str(uuid.uuid4())
         self._plan = plan
+        self._events = RunEvents(plan.context.events, plan.subject, self.run_id)
         self._checker = checker
         self._record: RunRecord | None = None if records is None else records.of_run(plan.subject, self.run_id)
         self._ended: Ended | None = None
@@ -133,6 +135,7 @@ class Run:
             raise
         with open_runs.sigterm.delayed():
             self._reporter.start(self._facts("passed", None, None, ()))
+            self._events.started(self._started_at, self._rules)
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
 
@@ -338,6 +341,7 @@ class Run:
 
     def _record_end(self) -> None:
         """Append the run's row to the stats table, after its alerts. SIGTERM does not wait for it."""
+        self._events.ended(self, None if self._ended is None else self._ended.facts.status)
         if self._record is not None and self._ended is not None:
             self._record.end(replace(self._ended, decisions=self.decisions, deliveries=self.deliveries))
 

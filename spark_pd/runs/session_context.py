@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from spark_pd.alerting.attempts import Attempt
 from spark_pd.alerting.facts import TriggerSettings
 from spark_pd.model import Link
+from spark_pd.runs.events import Events
 from spark_pd.settings import Settings
 
 
@@ -23,5 +24,7 @@ class SessionContext:
     """To the platform's pages about the job."""
     platform: Mapping[str, str] = field(default_factory=dict)
     """Where the job runs, by the platform's own names."""
+    events: Events | None = None
+    """Emits each step of a run; None: nobody takes events."""
     attempt: Attempt | None = None
     """Which attempt of its job this process is. None: the platform does not say."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_pd.model import SEVERITIES
 from spark_pd.settings import user_config as names
-from spark_pd.settings.fields import Choice, Columns, Count, LocalPath, Number, Params, Switch, TableName, Text, Windows
+from spark_pd.settings.fields import Choice, Columns, Count, FileOrUrl, LocalPath, Names, Number, Params, Switch, TableName, Text, Windows
 from spark_pd.settings.pagerduty_definitions import PAGERDUTY_SETTINGS, SECRET_SETTINGS
 from spark_pd.settings.setting import Setting
 from spark_pd.settings.trigger_definitions import TRIGGER_SETTINGS
@@ -59,6 +59,27 @@ SETTINGS: tuple[Setting, ...] = (
         kind=LocalPath("a file", "mutes.yaml"),
         default=None,
         doc="A YAML file of mutes, read whenever an alert is about to go out.",
+    ),
+    Setting(
+        name=names.spark_pd_events,
+        field="events",
+        kind=FileOrUrl(),
+        default=None,
+        doc="Where each step of a run goes as a CloudEvent: a file, which gets a line of JSON for each, or a URL.",
+    ),
+    Setting(
+        name=names.spark_pd_events_types,
+        field="events_types",
+        kind=Names("types of events such as alert.*, run.finished", "run.started, run.finished, decision, alert.*, delivery"),
+        default=(),
+        doc="The types of events that are emitted, with patterns. Empty: all.",
+    ),
+    Setting(
+        name=names.spark_pd_events_tables,
+        field="events_tables",
+        kind=Names("names of tables such as sales.*", "sales.*"),
+        default=(),
+        doc="The tables whose events are emitted, with patterns. Empty: all.",
     ),
     Setting(
         name=names.spark_pd_stats_table,

@@ -218,6 +218,30 @@ class Columns(Kind):
         return tuple(dict.fromkeys(name.strip() for name in listed if name.strip()))
 
 
+class Names(Columns):
+    """Names or patterns, as text with commas between them or as a list."""
+
+    def __init__(self, what: str, example: str) -> None:
+        super().__init__()
+        self.expected = what
+        self.example = example
+
+
+class FileOrUrl(Text):
+    """The path of a file on this machine, or a URL that `Url` takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected = "the path of a file, or a URL such as https://events.example/in"
+
+    def read(self, value: Any) -> str:
+        """The path or URL, as it is."""
+        text = super().read(value)
+        if "://" in str(text):
+            return Url("https://events.example/in").read(text)
+        return str(text)
+
+
 class TableName(Text):
     """A table's name or path that is made from another's, which stands in it as {table}."""
 

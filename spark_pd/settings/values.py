@@ -61,6 +61,10 @@ class Settings:
     """Bad runs in a row before the first page, of every trigger that judges a run."""
     limit: Mapping[str, float | None] = field(default_factory=_none, hash=False)
     """From which number on a trigger fires, of those that have one; None: never."""
+    events: str | None = DEFAULTS["events"]
+    """A file or a URL."""
+    events_types: tuple[str, ...] = DEFAULTS["events_types"]
+    events_tables: tuple[str, ...] = DEFAULTS["events_tables"]
     stats_table: str | None = DEFAULTS["stats_table"]
     stats_format: str | None = DEFAULTS["stats_format"]
     history_runs: int = DEFAULTS["history_runs"]
