@@ -106,7 +106,7 @@ def play_here(made: Scenario, spark: Any, sandbox: Sandbox, folder: Path, writte
 
 def one_run(monitor: spark_pd.Monitor, job: Job, work: Callable[[Run, str], None], account: Told) -> None:
     """One run, told as a process of the harness tells it."""
-    monitor._application = f"run-{job.number}"
+    monitor._context = replace(monitor._context, application=f"run-{job.number}")
     submit = monitor._notifier._dispatcher.submit
 
     def telling(alerts: Any, *, seconds: float) -> Any:

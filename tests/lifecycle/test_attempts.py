@@ -60,7 +60,7 @@ def test_an_attempt_in_words(attempt, words, retried):
 @given(st.text(max_size=12))
 def test_only_a_plain_number_from_1_on_is_counted(text):
     number = counted(text)
-    assert number is None or (number > 0 and int(text) == number)
+    assert number is None or (number > 0 and int(text.strip()) == number)
 
 
 RETRIED = "attempt 1 of 3, a retry follows"
