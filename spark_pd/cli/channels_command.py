@@ -124,7 +124,7 @@ def remove(name: str, config_file: Path | None, conf: dict[str, str]) -> None:
 @click.pass_context
 def test(ctx: click.Context, name: str, severity: Severity, config_file: Path | None, conf: dict[str, str]) -> None:
     """Open a test incident on the channel and resolve it, and print what PagerDuty said."""
-    from spark_pd.cli.test_command import test_channel
+    from spark_pd.cli.test_command import open_and_resolve
     from spark_pd.runs.channels import channels_of
 
     settings = settings_from(config_file, conf)
@@ -133,7 +133,7 @@ def test(ctx: click.Context, name: str, severity: Severity, config_file: Path | 
         _channel(settings, name)  # says which there are
         return
     click.echo(f"Sending to {channel.endpoint}")
-    ctx.exit(0 if test_channel(channel, settings, severity) else 1)
+    ctx.exit(0 if open_and_resolve(channel, settings, severity) else 1)
 
 
 def _channel(settings: Settings, name: str) -> ChannelSettings:

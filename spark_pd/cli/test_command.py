@@ -46,11 +46,11 @@ def send(ctx: click.Context, severity: Severity, config_file: Path | None, conf:
     incident is there.
     """
     settings = settings_from(config_file, conf)
-    if not test_channel(_channel(settings), settings, severity):
+    if not open_and_resolve(_channel(settings), settings, severity):
         ctx.exit(1)
 
 
-def test_channel(channel: PagerDutyChannel, settings: Settings, severity: Severity) -> bool:
+def open_and_resolve(channel: PagerDutyChannel, settings: Settings, severity: Severity) -> bool:
     """Open a test incident on the channel and resolve it, and print what PagerDuty said. Whether it opened and closed."""
     unique = uuid.uuid4()
     opening, resolving = (_alert(settings, state, severity, unique) for state in STEPS)
