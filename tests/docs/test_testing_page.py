@@ -1,4 +1,4 @@
-"""docs/testing.md names tests that exist."""
+"""docs/testing.md and docs/compare.md name tests that exist."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-PAGE = (TESTS.parent / "docs" / "testing.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"([\w/]+\.py)::(\w+)", PAGE)))
+PAGES = "".join((TESTS.parent / "docs" / name).read_text(encoding="utf-8") for name in ("testing.md", "compare.md"))
+NAMED = sorted(set(re.findall(r"([\w/]+\.py)::(\w+)", PAGES)))
 
 
-def test_the_page_names_tests():
+def test_the_pages_name_tests():
     assert len(NAMED) > 30
 
 
