@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,11 +17,13 @@ from spark_pd.cli.spark_session import ours, session_for
 from spark_pd.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from spark_pd.runs.schedules.absence import AbsenceReport, AbsenceWatch
     from spark_pd.runs.schedules.known_runs_reader import KnownRunsReader
     from spark_pd.runs.schedules.schedule import Schedule
     from spark_pd.runs.schedules.schedule_watch import ScheduleReport, ScheduleWatch
     from spark_pd.settings import Settings
 
+T = TypeVar("T")
 PATIENCE = 3  # looks in a row that fail before a service gives up, and leaves it to whoever started it to start it again
 
 
@@ -72,17 +74,20 @@ def watch(
         raise UsageError("--once and --every are both given; expected one of them")
     from spark_pd.runs.schedules.schedules_file import schedules_of
 
-    wanted, settings = schedules_of(schedules, file), settings_from(config_file, ours(conf))
+    settings = settings_from(config_file, ours(conf))
+    absent = any(each.absent for each in settings.own_triggers)
+    wanted = () if absent and not schedules and file is None else schedules_of(schedules, file)
     name, began = stats_table or settings.stats_table, _moment(since)
     if name is None:
         raise UsageError("there is no stats table to look into; give --stats-table, or set spark.pd.stats.table")
     spark = session_for("spark-pd watch", conf)
     looking, runs = _watch_of(settings, wanted, spark, began), _sources(spark, name, settings.stats_format)
+    absence = _absence_of(settings, spark) if absent else None
     if every is None:
-        found = _look(looking, runs)
-        _show(found, settings, as_json)
-        ctx.exit(int(any(_is_bad(each) for each in found)))
-    _serve(looking, runs, every, settings, as_json)
+        found, missing = _look(looking, runs), _look_for_absence(absence, runs)
+        _show(found, settings, as_json, missing)
+        ctx.exit(int(any(_is_bad(each) for each in found) or any(each.is_bad for each in missing)))
+    _serve(looking, runs, every, settings, as_json, absence)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -143,13 +148,42 @@ def _watch_of(settings: Settings, schedules: Sequence[Schedule], spark: Any, sin
     )
 
 
+def _absence_of(settings: Settings, spark: Any) -> AbsenceWatch:
+    from spark_pd.delivery.state import FileStateStore
+    from spark_pd.model import Subject, normalized_table
+    from spark_pd.runs.schedules.absence import AbsenceWatch
+    from spark_pd.runs.wiring import delivering_of
+    from spark_pd.spark import session
+
+    catalog, delivering = session.current_catalog(spark), delivering_of(settings, spark)
+
+    def subject(table: str) -> Subject:
+        """The subject of the table's runs."""
+        return Subject(environment=settings.environment, product_id=settings.product_id, table=normalized_table(table, catalog))
+
+    return AbsenceWatch(
+        triggers=tuple((each, subject(each.absent)) for each in settings.own_triggers if each.absent is not None),
+        notifier=delivering.notifier,
+        store=None if delivering.outbox is None else FileStateStore(delivering.outbox.folder / "state", place=delivering.place),
+        deadline=settings.deadline,
+    )
+
+
+def _look_for_absence(absence: AbsenceWatch | None, runs: KnownRunsReader) -> list[AbsenceReport]:
+    return [] if absence is None else _read(lambda: absence.look(runs, datetime.now(timezone.utc)), runs)
+
+
 def _look(looking: ScheduleWatch, runs: KnownRunsReader) -> list[ScheduleReport]:
-    """Raises UsageError where the tables cannot be read."""
+    return _read(lambda: looking.look(runs, datetime.now(timezone.utc)), runs)
+
+
+def _read(look: Callable[[], T], runs: KnownRunsReader) -> T:
+    """What a look gives. Raises UsageError where the tables cannot be read."""
     from spark_pd.model.errors import SparkPdError
     from spark_pd.secrets.redaction import one_line
 
     try:
-        return looking.look(runs, datetime.now(timezone.utc))
+        return look()
     except SparkPdError:
         raise
     except Exception as error:
@@ -159,7 +193,9 @@ def _look(looking: ScheduleWatch, runs: KnownRunsReader) -> list[ScheduleReport]
         ) from None
 
 
-def _serve(looking: ScheduleWatch, runs: KnownRunsReader, every: float, settings: Settings, as_json: bool) -> None:
+def _serve(
+    looking: ScheduleWatch, runs: KnownRunsReader, every: float, settings: Settings, as_json: bool, absence: AbsenceWatch | None
+) -> None:
     """Look until somebody ends it. Raises UsageError where it failed a few times in a row."""
     over = threading.Event()
     # After the session is there: PySpark takes Ctrl-C for itself.
@@ -168,7 +204,7 @@ def _serve(looking: ScheduleWatch, runs: KnownRunsReader, every: float, settings
     failed, all_of_it = 0, True
     while not over.is_set():
         try:
-            found = _look(looking, runs)
+            found, missing = _look(looking, runs), _look_for_absence(absence, runs)
         except UsageError as error:
             failed += 1
             if failed == PATIENCE:
@@ -178,7 +214,7 @@ def _serve(looking: ScheduleWatch, runs: KnownRunsReader, every: float, settings
             failed = 0
             said = found if all_of_it or as_json else [each for each in found if each.reported in ("told", "withheld", "not delivered")]
             all_of_it = False
-            _show(said, settings, as_json)
+            _show(said, settings, as_json, missing)
         over.wait(every)
 
 
@@ -189,12 +225,20 @@ def _is_bad(seen: ScheduleReport) -> bool:
     return seen.finding.outcome == "firing" or seen.reported == "not delivered"
 
 
-def _show(found: Sequence[ScheduleReport], settings: Settings, as_json: bool) -> None:
+def _show(found: Sequence[ScheduleReport], settings: Settings, as_json: bool, missing: Sequence[AbsenceReport] = ()) -> None:
     if as_json:
-        click.echo(
-            json.dumps({"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "schedules": [_fields(each) for each in found]})
-        )
+        shown: dict[str, Any] = {"at": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+        shown["schedules"] = [_fields(each) for each in found]
+        if missing:
+            shown["absent"] = [
+                {"trigger": each.trigger.name, "subject": each.subject.prefix, "outcome": each.outcome, "reason": each.reason}
+                for each in missing
+            ]
+        click.echo(json.dumps(shown))
         return
+    for report in missing:
+        what = "" if report.delivery is None else f"; {report.delivery.status}: {report.delivery.reason}"
+        click.echo(f"{report.trigger.name} of {report.subject.table}: {report.outcome}, {report.reason}{what}")
     if not found:
         return
     rows = [("table", "expected", "due", "found", "said")]

@@ -290,3 +290,30 @@ def until(holds, process) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit, "it took too long"
         time.sleep(0.1)
+
+
+def test_a_trigger_of_one_s_own_fires_where_a_table_has_no_run_and_closes_with_the_next(cli, conf, pagerduty, stats, tmp_path) -> None:
+    file = tmp_path / "pd.yaml"
+    file.write_text("triggers: [{name: silent, absent: {table: sales.orders}, within: 26h, severity: critical}]\n")
+    settings = {**pagerduty.config, "spark.pd.environment": "prod", "spark.pd.outbox.path": tmp_path / "outbox"}
+
+    def go(*arguments: object):
+        return cli("watch", "--stats-table", stats.folder, "--config-file", file, *conf(settings), *arguments)
+
+    first = go()
+    assert (first.exit_code, pagerduty.open_incidents()) == (0, []), first.output
+    assert "silent of sales.orders: good" in first.output
+    late = tmp_path / "late.yaml"
+    late.write_text(file.read_text().replace("26h", "30m"))
+    file = late
+    second = go("--json")
+    assert second.exit_code == 1, second.output
+    assert json.loads(second.stdout.splitlines()[-1])["absent"][0]["outcome"] == "firing"
+    (incident,) = pagerduty.open_incidents()
+    assert (incident.severity, incident.dedup_key) == ("critical", "spark_pd/prod/-/sales.orders/silent")
+    assert "no run ended within the last 30 minutes" in incident.summary
+    assert go().exit_code == 1
+    assert pagerduty.open_incidents()[0].trigger_count == 1
+    stats.ended(datetime.now(timezone.utc))
+    assert go().exit_code == 0
+    assert pagerduty.open_incidents() == []
