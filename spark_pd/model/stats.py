@@ -61,6 +61,11 @@ class RunStats:
         """dropped_count of input_count, in percent."""
         return percentage(self.dropped_count, self.input_count)
 
+    def _repr_html_(self) -> str:
+        from spark_pd.model.stats_html import stats_html
+
+        return stats_html(self)
+
     def rule(self, name: str) -> RuleResult:
         """The result of the rule with that name. Raises KeyError where the run had none."""
         for result in self.rules:

@@ -22,6 +22,7 @@ from spark_pd.runs.reported_run import ReportedRun, report_of
 from spark_pd.runs.reporting import RunNotifier
 from spark_pd.runs.run import Run
 from spark_pd.runs.run_checks import RunChecks, settings_of_run
+from spark_pd.runs.run_html import monitor_html
 from spark_pd.runs.run_plan import RunPlan, RunRequest
 from spark_pd.runs.session_context import SessionContext
 from spark_pd.runs.streaming import ForeachBatch, Streams, Watch
@@ -115,6 +116,9 @@ class Monitor:
 
     def __repr__(self) -> str:
         return f"Monitor({self._context.application!r}, counting={self.counting!r}, enabled={self.settings.enabled})"
+
+    def _repr_html_(self) -> str:
+        return monitor_html(self._context.application, self.counting, self.settings)
 
     def run(
         self,

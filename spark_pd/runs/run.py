@@ -28,6 +28,7 @@ from spark_pd.runs.crash import TERMINATED, Guard, open_runs
 from spark_pd.runs.events import RunEvents
 from spark_pd.runs.overrun_clock import Overrun
 from spark_pd.runs.reporting import Reporter, RunNotifier
+from spark_pd.runs.run_html import run_html, verdict_of
 from spark_pd.runs.run_plan import RunPlan
 from spark_pd.runs.run_result import judged, stats_of, status_of, stopped_by
 from spark_pd.runs.write_target import WriteOptions, write_target
@@ -111,9 +112,10 @@ class Run:
         return self._reporter.reported_failure
 
     def __repr__(self) -> str:
-        return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state})"
+        return f"Run({self._plan.table!r}, run_id={self.run_id!r}, {self._state}, {verdict_of(self)[0]})"
 
-    # ---- enter -----------------------------------------------------------------------------------------------------------------
+    def _repr_html_(self) -> str:
+        return run_html(self, self._plan.context.settings.on)
 
     def __enter__(self) -> Run:
         if self._state != "new":
@@ -138,8 +140,6 @@ class Run:
             self._events.started(self._started_at, self._rules)
             self._overrun.begin((_now() - self._started_at).total_seconds())
         return self
-
-    # ---- check -----------------------------------------------------------------------------------------------------------------
 
     def check(self, df: DataFrame) -> DataFrame:
         """The rows of `df` that no `drop` rule drops, lazily; their counts are taken from what is written of it.
