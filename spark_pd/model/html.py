@@ -7,17 +7,17 @@ from html import escape
 
 STYLE = (
     "<style>"
-    ".spark-pd{font-family:inherit;line-height:1.45;max-width:60rem;--good:#1a7f37;--bad:#c62828;--none:#6e7781;--line:#d0d7de;--fill:#eaeef2}"
+    ".spark-pd{font-family:inherit;line-height:1.45;max-width:60rem;overflow-x:auto;--good:#1a7f37;--bad:#c62828;--none:#6e7781;--line:#d0d7de;--fill:#eaeef2}"
     "@media (prefers-color-scheme:dark){.spark-pd{--good:#4cc26c;--bad:#ff7b72;--none:#9aa4ae;--line:#444c56;--fill:#30363d}}"
     ".spark-pd h4{margin:.2rem 0 .4rem}.spark-pd table{border-collapse:collapse;margin:.4rem 0;width:auto}"
     ".spark-pd caption{text-align:left;font-weight:600;padding:.2rem 0}"
     ".spark-pd th,.spark-pd td{text-align:left;padding:.2rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}"
-    ".spark-pd td{overflow-wrap:anywhere}"
+    ".spark-pd td{overflow-wrap:break-word;max-width:34rem}.spark-pd .n{white-space:nowrap}"
     ".spark-pd .n{text-align:right;font-variant-numeric:tabular-nums}"
     ".spark-pd .good{color:var(--good)}.spark-pd .bad{color:var(--bad)}.spark-pd .none{color:var(--none)}"
     ".spark-pd .bar{display:inline-block;width:8rem;height:.6rem;background:var(--fill);vertical-align:middle}"
     ".spark-pd .bar>span{display:block;height:100%;background:var(--bad)}"
-    ".spark-pd details{margin:.3rem 0}"
+    "@media (max-width:480px){.spark-pd .bar{width:3rem}.spark-pd th,.spark-pd td{padding:.2rem .35rem}}"
     "</style>"
 )
 _CLASSES = frozenset({"good", "bad", "none", "n"})

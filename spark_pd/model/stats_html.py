@@ -43,4 +43,4 @@ def rules_table(stats: RunStats) -> str:
         )
         for each in worst
     ]
-    return html.table("Rules", ("rule", "result", "action", "failed rows, or value", "of the input"), rows, numbers=frozenset({3}))
+    return html.table("Rules", ("rule", "result", "action", "failed, or value", "of the input"), rows, numbers=frozenset({3}))
