@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -194,24 +194,35 @@ class _Reading:
                 self.warnings.extend(_in_plain_text(given, what, redacted))
 
     def refuse_other_hosts(self) -> None:
-        """With a list of allowed hosts, events and the REST token may go to those and this machine only."""
+        """With a list of allowed hosts, events, the REST token and CloudEvents may go to those and this machine only."""
         allowed = self.values.get("allowed_hosts")
         if allowed is None or "url" not in self.values or "region" not in self.values:
             return
-        told = f"{user_config.spark_pd_allowed_hosts} (from {self.origins['allowed_hosts'].source}), which has {names(allowed) or 'none'}"
-        region = self.values["region"]
-        places = [("url", "webhook url", _host(self.values["url"]) or hosts.EVENTS[region])]
-        if self.values.get("rest_url") is not None:
-            places.append(("rest_url", "REST url", _host(self.values["rest_url"])))
-        for field, what, host in places:
-            if host in allowed or is_loopback(host):
-                continue
-            given = self.origins.get(field) or self.origins.get("region")
-            where = f"{given.name} (from {given.source}) leads" if given else f"the region {region} leads"
-            self.mistakes.append(
-                f"{where} to {host}, which is not in {told}; expected a {what} on one of those hosts, or the host in every list that a "
-                "source gives"
-            )
+        given = self.origins["allowed_hosts"].source
+        listed = f"{user_config.spark_pd_allowed_hosts} (from {given}), which has {names(allowed) or 'none'}"
+        for where, what, host in self._hosts():
+            if host not in allowed and not is_loopback(host):
+                self.mistakes.append(
+                    f"{where} leads to {host}, which is not in {listed}; expected a {what} on one of those hosts, or the host in every "
+                    "list that a source gives"
+                )
+
+    def _hosts(self) -> Iterator[tuple[str, str, str]]:
+        """Each host that something goes to: the setting that leads there, what that is, and the host."""
+        region, url = self.values["region"], self.values["url"]
+        given = self.origins.get("url") or self.origins.get("region")
+        yield (
+            (f"{given.name} (from {given.source})" if given else f"the region {region}"),
+            "webhook url",
+            _host(url) or hosts.EVENTS[region],
+        )
+        for field, what in (("rest_url", "REST url"), ("events", "URL of events")):
+            value = self.values.get(field)
+            if isinstance(value, str) and _host(value):
+                yield f"{self.origins[field].name} (from {self.origins[field].source})", what, _host(value)
+        for name, channel in self.values["directions"].channels.items() if "directions" in self.values else ():
+            if channel.url or channel.region:
+                yield f"channel {name}", "url or region", _host(channel.url or url) or hosts.EVENTS[channel.region or region]
 
     def refuse_a_late_warning(self) -> None:
         """A warning that comes with the alarm, or after it, would never be seen."""

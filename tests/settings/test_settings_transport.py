@@ -13,6 +13,8 @@ from spark_pd.model import Secret, SecretReference
 from spark_pd.settings import load_settings
 
 PROXY, TOKEN, HOSTS = "spark.pd.proxy", "spark.pd.rest.token", "spark.pd.allowed_hosts"
+CHANNEL_OF, CLOUD_EVENTS = "spark.pd.channel.eu", "spark.pd.events"
+CHANNEL = f"{CHANNEL_OF}.integration_key"
 REGION, URL, REST_URL = "spark.pd.region", "spark.expectations.notifications.pagerduty.webhook.url", "spark.pd.rest.url"
 WITH_PASSWORD = "http://bob:hunter2@proxy.example.com:3128"
 LITERAL = "y_NbAkKc66ryYTWUXYEu"
@@ -151,6 +153,11 @@ def test_what_is_no_list_of_hosts_is_a_mistake(value: object) -> None:
         ("events.pagerduty.com", {URL: "http://127.0.0.1:5000"}, None),
         ("events.pagerduty.com", {REST_URL: "https://api.evil.example"}, f"{REST_URL} (from config) leads to api.evil.example"),
         ("events.pagerduty.com,api.relay.example", {REST_URL: "https://api.relay.example"}, None),
+        ("events.pagerduty.com", {CHANNEL: "env:KEY", f"{CHANNEL_OF}.url": "https://evil.example"}, "channel eu leads to evil.example"),
+        ("events.pagerduty.com", {CHANNEL: "env:KEY", f"{CHANNEL_OF}.region": "eu"}, "channel eu leads to events.eu.pagerduty.com"),
+        ("events.pagerduty.com,events.eu.pagerduty.com", {CHANNEL: "env:KEY", f"{CHANNEL_OF}.region": "eu"}, None),
+        ("events.pagerduty.com", {CLOUD_EVENTS: "https://evil.example/in"}, f"{CLOUD_EVENTS} (from config) leads to evil.example"),
+        ("events.pagerduty.com", {CLOUD_EVENTS: "/tmp/events.jsonl"}, None),
     ],
 )
 def test_events_go_to_allowed_hosts_only(allowed: str, config: dict[str, Any], refused: str | None) -> None:
