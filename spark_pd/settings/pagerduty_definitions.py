@@ -42,7 +42,7 @@ PAGERDUTY_SETTINGS: tuple[Setting, ...] = (
         field="allowed_hosts",
         kind=Hosts(),
         default=None,
-        doc="The only hosts that events and CloudEvents may go to, beside this machine. Where several sources list hosts, those in every list.",
+        doc="The only hosts that events may go to, beside this machine. Where several sources list hosts, those in every list.",
         narrows=True,
     ),
     Setting(
