@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 Outcome: TypeAlias = Literal["firing", "good", "none", "unknown"]
@@ -43,7 +42,7 @@ class Alert:
     state: AlertState
     severity: Severity
     summary: str
-    details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    details: Mapping[str, Any] = field(default_factory=dict)
     dedup_key: str
     source: str
     """The application."""
@@ -58,5 +57,5 @@ class Alert:
     """Whether it is sent as a change event, which opens and closes no incident."""
     rule: str | None = None
     """The rule whose own incident it is about; None for the table's."""
-    event: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    event: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of its event that a channel's templates gave, instead of those that follow from the others. No secret is in it."""
