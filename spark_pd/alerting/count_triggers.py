@@ -59,6 +59,11 @@ def _ignored_rules(facts: RunFacts, settings: TriggerSettings, trigger: Trigger,
     own = {each.name for each in facts.rules if each.incident == "rule"}
     results = [r for r in _counted(facts).rules if (r.name not in own if rule is None else r.name == rule.name)]
     failed = _worst_first([r for r in results if r.action_if_failed == "ignore" and r.status == "failed"])
+    unknown = [r.name for r in results if r.action_if_failed == "ignore" and r.status == "unknown"]
+    if unknown and not failed:
+        return Conclusion(
+            "unknown", f"it is not known whether {plural(len(unknown), 'rule')} failed: {', '.join(unknown[:RULES_IN_SUMMARY])}"
+        )
     if not failed:
         return Conclusion("good", "no rule with action ignore failed" if rule is None else f"rule {rule.name} did not fail")
     names = tuple(result.name for result in failed)
@@ -91,7 +96,7 @@ ERROR_DROP_THRESHOLD = Trigger(
 IGNORED_RULES = Trigger(
     name="ignored_rules",
     judge=_ignored_rules,
-    needs=("counts",),
+    needs=("rules",),
     judge_rule=_ignored_rules,
     applies_to=lambda rule: rule.action_if_failed == "ignore",
 )

@@ -11,7 +11,7 @@ from spark_pd.alerting.facts import RunFacts, TriggerSettings
 from spark_pd.model import SEVERITIES, Decision, Outcome, Rule, Severity
 from spark_pd.model.lifecycle import EventKind
 
-Need: TypeAlias = Literal["counts", "lifecycle", "history", "query"]
+Need: TypeAlias = Literal["counts", "rules", "lifecycle", "history", "query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,19 @@ def missing(facts: RunFacts, need: Need) -> Conclusion | None:
     """Why a trigger that needs those facts cannot judge this run. None where it can."""
     if need == "counts":
         return _missing_counts(facts)
+    if need == "rules":
+        return None if _has_reported_rules(facts) else _missing_counts(facts)
     if need == "lifecycle":
         return None if facts.lifecycle is not None else Conclusion("none", facts.no_lifecycle)
     if need == "history":
         return None if facts.history is not None else Conclusion("none", "there is no history: spark.pd.stats.table is not set")
     return None if facts.query is not None else Conclusion("none", "it is only for streaming queries that monitor.watch watches")
+
+
+def _has_reported_rules(facts: RunFacts) -> bool:
+    """Whether another engine gave rules' results, which hold also where it gave no counts. An empty input is no breach all the same."""
+    stats = facts.stats
+    return stats is not None and facts.status != "failed" and stats.counting == "reported" and bool(stats.rules) and stats.input_count != 0
 
 
 def _missing_counts(facts: RunFacts) -> Conclusion | None:

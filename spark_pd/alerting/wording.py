@@ -47,7 +47,8 @@ def named(results: Sequence[RuleResult]) -> str:
         if result.failed_count is None:
             return result.name
         errors = f"; not evaluable for {plural(result.evaluation_errors, 'row')}" if result.evaluation_errors else ""
-        return f"{result.name} ({plural(result.failed_count, 'row')}, {result.failed_percentage:g} %{errors})"
+        share = "" if result.failed_percentage is None else f", {result.failed_percentage:g} %"
+        return f"{result.name} ({plural(result.failed_count, 'row')}{share}{errors})"
 
     more = len(results) - RULES_IN_SUMMARY
     return ", ".join(one(r) for r in results[:RULES_IN_SUMMARY]) + (f" and {more} more" if more > 0 else "")

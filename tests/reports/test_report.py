@@ -96,3 +96,18 @@ def test_a_monitor_that_was_uninstalled_reports_nothing(spark, pagerduty):
     monitor.uninstall()
     with pytest.raises(UsageError, match="uninstalled"):
         monitor.report("t", input_count=1)
+
+
+def test_results_without_counts_are_enough_for_ignored_rules(monitor, pagerduty):
+    """Engines that give only results, such as expectations over a whole table, page by them."""
+    run = monitor.report("sales.orders", rules=[{"name": "currency", "failed_count": 3}, {"name": "total", "status": "passed"}])
+    assert "currency" in run._repr_html_()
+    (incident,) = pagerduty.open_incidents()
+    assert incident.dedup_key.endswith("/ignored_rules")
+    assert "currency (3 rows)" in incident.summary
+    monitor.report("sales.orders", rules=[{"name": "currency"}, {"name": "total", "status": "passed"}])
+    assert len(pagerduty.open_incidents()) == 1, "an unknown result closes nothing"
+    monitor.report("sales.orders", input_count=0, rules=[{"name": "currency", "failed_count": 0}])
+    assert len(pagerduty.open_incidents()) == 1, "an empty input closes nothing"
+    monitor.report("sales.orders", rules=[{"name": "currency", "failed_count": 0}, {"name": "total", "status": "passed"}])
+    assert pagerduty.open_incidents() == []
