@@ -1,6 +1,7 @@
 # make demo    the main job on real data, with a PagerDuty of its own
 # make test    every mechanism, on three versions of PySpark: at most 20 minutes on two cores
 # make test-all   everything, on every version: for nights and releases
+# make test-engines   the integrations, each with its real engine in an environment of its own
 # make stress  repeat tests while every core is busy (TESTS=tests/outbox, N=20)
 # make payloads   10,000 examples of each property of what is sent to PagerDuty; the tests have 300
 # make drain   10,000 failing runs at once, until all is told; the tests have 2,000
@@ -12,7 +13,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-3.5 test-4.2 test-4.3 test-all test-all-3.5 test-all-4.2 test-all-4.3 stress payloads drain faults check format clean
+.PHONY: help demo test test-3.5 test-4.2 test-4.3 test-all test-engines test-all-3.5 test-all-4.2 test-all-4.3 stress payloads drain faults check format clean
 
 RUNS ?= 10000
 SEED ?= 7
@@ -36,6 +37,9 @@ N ?= 20
 PINS_3.5 := 'pyspark[connect]==3.5.9' delta-spark==3.3.3 setuptools 'pyarrow<20'
 PINS_4.2 := 'pyspark[connect]==4.2.0' delta-spark==4.4.0
 PINS_4.3 := 'pyspark[connect]==4.3.0'
+# DQX and Great Expectations, on a PySpark that both take.
+PINS_DQX := pyspark==4.0.1 databricks-labs-dqx==0.17.0
+PINS_GX := pyspark==4.0.1 great_expectations==1.24.1
 
 WITH_JAVA := JAVA_HOME="$$(sh scripts/java)" && export JAVA_HOME &&
 
@@ -69,6 +73,10 @@ test-all-3.5: .venv-3.5/classes.jsa
 test-all-4.3: .venv-4.3/classes.jsa
 	@$(WITH_JAVA) .venv-4.3/bin/python -m pytest $(WORKERS) $(TRAPS) $(PYTEST_ARGS)
 
+test-engines: .venv-dqx/.ready .venv-gx/.ready
+	@$(WITH_JAVA) .venv-dqx/bin/python -m pytest tests/integrations/test_dqx.py $(PYTEST_ARGS); dqx=$$?; \
+	.venv-gx/bin/python -m pytest tests/integrations/test_great_expectations.py $(PYTEST_ARGS) && exit $$dqx
+
 stress: .venv/classes.jsa
 	@$(WITH_JAVA) sh scripts/busy .venv/bin/python -m pytest $(TESTS) --count $(N) --repeat-scope session $(PYTEST_ARGS)
 
@@ -101,6 +109,14 @@ format: .venv/.ready
 
 .venv-4.3/.ready: pyproject.toml scripts/venv Makefile
 	@sh scripts/venv .venv-4.3 $(PINS_4.3)
+	@touch $@
+
+.venv-dqx/.ready: pyproject.toml scripts/venv Makefile
+	@sh scripts/venv .venv-dqx $(PINS_DQX)
+	@touch $@
+
+.venv-gx/.ready: pyproject.toml scripts/venv Makefile
+	@sh scripts/venv .venv-gx $(PINS_GX)
 	@touch $@
 
 # What the tests' JVMs start from. Tests do without it where it cannot be made.
