@@ -1,5 +1,5 @@
 # make demo    the main job on real data, with a PagerDuty of its own
-# make test    every mechanism, on three versions of PySpark: at most 20 minutes on two cores
+# make test    every mechanism, on three versions of PySpark
 # make test-all   everything, on every version: for nights and releases
 # make test-engines   the integrations, each with its real engine in an environment of its own
 # make stress  repeat tests while every core is busy (TESTS=tests/outbox, N=20)
